@@ -1,0 +1,76 @@
+"""``recommender``: the score of a recommender, highest or lowest. Any RecBole model by name."""
+
+from functools import lru_cache
+from typing import Any, final
+
+import numpy as np
+
+from vrsim.agent import Observations
+from vrsim.baselines.scores import ScoreAgent
+from vrsim.errors import UnknownNameError
+from vrsim.world import World
+from vrsim.worlds import train_recommender
+
+__all__ = ["RecommenderScore"]
+
+CONTEXT = 50  # newest history items given to the recommender
+TABLE_LIMIT = 64_000_000  # scores kept in memory (256 MB); larger worlds are scored batch by batch
+
+
+@final
+class RecommenderScore(ScoreAgent):
+    """Take the item that a recommender scores highest (or lowest).
+
+    Without ``model``: the world's own recommender. With it: that RecBole model, trained on the part
+    of the world that its own recommender may see; further options are RecBole's settings. For
+    judgments the number is the share of items that score lower, which compares between users.
+    """
+
+    variants = ("", "order=lowest")
+
+    def __init__(self, order: str = "highest", model: str | None = None, **options: Any) -> None:
+        super().__init__(order)
+        if options and model is None:
+            raise UnknownNameError(
+                "option of agent 'recommender' without a model", next(iter(options)), ("order", "model")
+            )
+        self._model, self._options = model, tuple(sorted(options.items()))
+        self._scores: PositionScores | None = None
+
+    def prepare(self, world: World) -> None:
+        self._scores = _position_scores(world, self._model, self._options)
+
+    def score(self, observations: Observations) -> np.ndarray:
+        slate = observations["slate"]
+        scores = self._scores.of(observations["position"])  # (B, n_items + 1)
+        own = np.take_along_axis(scores, slate, axis=1)
+        if slate.shape[1] > 1:
+            return own
+        return (scores[:, 1:] < own).mean(axis=1, keepdims=True)
+
+
+class PositionScores:
+    """The scores of one recommender at any position, remembered for the held-out ones if they fit."""
+
+    def __init__(self, world: World, model: str | None, options: tuple[tuple[str, Any], ...]) -> None:
+        self._world = world
+        self._recommender = world.recommender if model is None else train_recommender(world, model, dict(options))
+        users, t = world.held_out
+        fits = len(users) * (world.n_items + 1) <= TABLE_LIMIT
+        self._table = self._score(users, t) if fits else None
+
+    def of(self, position: np.ndarray) -> np.ndarray:
+        """Scores of all items at B positions (user, t), float (B, n_items + 1)."""
+        users, t = position.T
+        back = self._world.interactions.lengths[users] - t  # 1 = the last position of the user
+        if self._table is None or (back > self._world.holdout).any():
+            return self._score(users, t)
+        return self._table[(users + 1) * self._world.holdout - back]
+
+    def _score(self, users: np.ndarray, t: np.ndarray) -> np.ndarray:
+        return self._recommender.score(users, self._world.interactions.histories(users, t, CONTEXT))
+
+
+@lru_cache(maxsize=8)
+def _position_scores(world: World, model: str | None, options: tuple[tuple[str, Any], ...]) -> PositionScores:
+    return PositionScores(world, model, options)

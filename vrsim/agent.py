@@ -1,0 +1,82 @@
+"""What an agent is: a batch of observations in, a batch of decisions out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from vrsim.episodes import Episodes
+    from vrsim.world import World
+
+__all__ = ["Agent", "Decisions", "Observations", "n_options"]
+
+Observations = Mapping[str, np.ndarray]
+"""A batch of B observations: ``position`` int64 (B, 2), ``history`` int64 (B, H), ``slate`` int64 (B, K)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """What an agent decided, one row per observation."""
+
+    action: np.ndarray  # int64 (B,): judgment 0 = No, 1 = Yes; selection: place in the slate, from 0
+    valid: np.ndarray | None = None  # bool (B,): the reply could be read; None = all. Invalid counts as wrong
+    text: list[str] | None = None  # the words that led to the action
+    probability: np.ndarray | None = None  # float (B, K): of each place; judgment (B, 1): of Yes
+
+    def __post_init__(self) -> None:
+        action = np.asarray(self.action)
+        if action.ndim != 1 or action.dtype.kind not in "iu":
+            raise TypeError(f"Decisions.action must be integers of shape (B,), got {action.dtype} {action.shape}")
+        valid = np.ones(len(action), bool) if self.valid is None else np.asarray(self.valid)
+        if valid.shape != action.shape or valid.dtype != bool:
+            raise TypeError(f"Decisions.valid must be bool of shape {action.shape}, got {valid.dtype} {valid.shape}")
+        for name in ("text", "probability"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(action):
+                raise TypeError(f"Decisions.{name} must have one entry per action: {len(action)}, got {len(value)}")
+        object.__setattr__(self, "action", action.astype(np.int64))
+        object.__setattr__(self, "valid", valid)
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+
+class Agent(ABC):
+    """A simulated user. Only ``act`` has to be written.
+
+    An agent is made, fitted once, and then asked batch after batch. It may read everything in the
+    world that happened before a position, and nothing from that moment on.
+    """
+
+    variants: ClassVar[tuple[str, ...]] = ("",)
+    """Options ("order=least", "" = none) of the variants worth a line each in a benchmark."""
+
+    def fit(self, world: "World", training: "Episodes") -> None:
+        """Learn from the training users, once. ``training`` holds their episodes, answers included,
+        made by the protocol, task and m that will be asked about. The default learns nothing."""
+
+    def reset(self, seed: int) -> None:
+        """Start new episodes: take all randomness from ``seed``; what was learned stays.
+
+        Equal seeds and equal observations give equal decisions. The default does nothing.
+        """
+
+    @abstractmethod
+    def act(self, observations: Observations) -> Decisions:
+        """Decide on B observations: ``position`` int64 (B, 2) (user, number of earlier interactions),
+        ``history`` int64 (B, H) oldest first, 0 = empty, ``slate`` int64 (B, K).
+
+        A slate of one item asks for a judgment (0 = No, 1 = Yes), a longer one for the place of the
+        chosen item. Each row is a question of its own.
+        """
+
+    def learn(self, decisions: Decisions, rewards: np.ndarray) -> None:
+        """Online agents only: the rewards, float64 (B,), of the last decisions. The default learns nothing."""
+
+
+def n_options(observations: Observations) -> int:
+    """Number of possible actions: 2 for a judgment, K for a selection."""
+    return max(2, observations["slate"].shape[1])

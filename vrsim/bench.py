@@ -1,0 +1,134 @@
+"""The benchmark: every agent on every set of questions, with every seed, into one run folder."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vrsim.episodes import make_episodes
+from vrsim.errors import OptionError
+from vrsim.play import Played, play
+from vrsim.progress import Progress, silent
+from vrsim.protocols import get_protocol
+from vrsim.records import Cell, RunFolder
+from vrsim.registry import baselines, make_agent
+from vrsim.seeding import derive
+from vrsim.statistics import Score, evaluate
+from vrsim.world import World
+from vrsim.worlds import versions
+
+__all__ = ["BenchConfig", "Row", "as_json", "run_bench"]
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What to compare on what."""
+
+    world: str = "ml-100k"
+    agents: tuple[str, ...] = field(default_factory=lambda: tuple(baselines()))
+    protocols: tuple[str, ...] = ("vragent-paper",)
+    tasks: tuple[str, ...] = ("judgment", "selection")
+    m: tuple[int, ...] = (1, 3, 4)  # of the selection; a judgment always has one negative per positive
+    cohort: str = "all"
+    seeds: int = 3  # seeds 0, 1, ... of the episodes and of the agents, at least 1
+
+    def __post_init__(self) -> None:
+        if type(self.seeds) is not int or self.seeds < 1:
+            raise OptionError(f"seeds must be an integer from 1, found {self.seeds!r}")
+        for name in ("agents", "protocols", "tasks", "m"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise OptionError(f"{name} must name at least one and none twice, found {', '.join(map(str, values))}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the result: an agent on one set of questions, all seeds together."""
+
+    agent: str
+    protocol: str
+    task: str
+    m: int
+    cohort: str
+    episodes_hash: tuple[str, ...]  # of each seed
+    score: Score
+
+
+def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> list[Row]:
+    """Play every cell that is not yet recorded in ``out`` and return the scores.
+
+    Calling it again with the same arguments goes on where it stopped. Raises the errors of worlds,
+    agents and records.
+    """
+    world = World.load(config.world)
+    for name in config.agents:  # a misspelt name should not cost the minutes before its turn
+        make_agent(name)
+    questions = [
+        (protocol, task, m)
+        for protocol in config.protocols
+        for task in config.tasks
+        for m in (config.m if task == "selection" else (1,))
+    ]
+    made = {  # likewise for questions that cannot be asked; no answer is looked at here
+        (question, seed): make_episodes(world, question[0], question[1], question[2], "test", config.cohort, seed)
+        for question in questions
+        for seed in range(config.seeds)
+    }
+    run = RunFolder.open(out, _plain(config), _facts(world, config))
+    total = len(config.agents) * len(made)
+    rows, done = [], 0
+    for agent in config.agents:
+        for question in questions:
+            played = []
+            for seed in range(config.seeds):
+                cell = Cell(agent, *question, config.cohort, seed)
+                progress(done, total, f"{agent}: {question[0]}, {question[1]}, m = {question[2]}, seed {seed}")
+                played.append(_play_cell(run, cell, made[question, seed]))
+                done += 1
+            hashes = tuple(part.episodes.hash for part in played)
+            rows.append(Row(agent, *question, config.cohort, hashes, evaluate(played)))
+    progress(total, total, "done")
+    run.finish()
+    return rows
+
+
+def _play_cell(run: RunFolder, cell: Cell, episodes: Any) -> Played:
+    agent = make_agent(cell.agent)
+    before = run.recorded(cell, episodes)
+    complete = sum(len(part.index) for part in before) == len(episodes)
+    return play(
+        agent,
+        episodes,
+        derive(cell.seed, "agent"),
+        fit=not complete,
+        before=before,
+        write=lambda played: run.append(cell, played),
+    )
+
+
+def _plain(config: BenchConfig) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+
+
+def _facts(world: World, config: BenchConfig) -> dict[str, Any]:
+    return {
+        "command": " ".join(sys.argv),
+        "world_hash": world.hash,
+        "protocol_hashes": {name: get_protocol(name).hash for name in config.protocols},
+        "versions": versions(),
+    }
+
+
+def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as plain data; intervals are {value, low, high}, what is not defined is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(part) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(part) for part in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return [plain(asdict(row)) for row in rows]

@@ -1,0 +1,70 @@
+"""All interactions of a world, as columns sorted by user and, within a user, by time."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["Interactions"]
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Compressed rows: the interactions of user ``u`` are ``offsets[u]`` to ``offsets[u + 1] - 1``.
+
+    Users are indices from 0. Items are indices from 1, because 0 means "no item". The ``t`` of a
+    position counts from 0: the moment before interaction ``t``, whose history has ``t`` items.
+    """
+
+    offsets: np.ndarray  # int64 (users + 1,), rising from 0
+    items: np.ndarray  # int32 (interactions,), 1 to the number of items
+    times: np.ndarray | None = None  # float64 (interactions,): seconds, or None if only the order is known
+    ratings: np.ndarray | None = None  # float32 (interactions,), NaN = not rated
+    comments: pa.ChunkedArray | None = None  # string (interactions,), "" = none
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def n_users(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Number of interactions of each user, int64 (users,)."""
+        return np.diff(self.offsets)
+
+    def of(self, user: int) -> np.ndarray:
+        """Every item of one user, oldest first, int32 (length of the user,)."""
+        return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+    def histories(self, users: np.ndarray, t: np.ndarray, length: int) -> np.ndarray:
+        """The last ``length`` items before each position, int64 (B, length), oldest first.
+
+        Shorter histories start with 0. ``users`` and ``t`` are integers (B,), with ``t`` from 0 to
+        the number of interactions of the user.
+        """
+        end = self.offsets[users] + t
+        index = end[:, None] - np.arange(length, 0, -1)  # (B, length)
+        known = index >= self.offsets[users][:, None]
+        return np.where(known, self.items[np.where(known, index, 0)], 0).astype(np.int64)
+
+    @cached_property
+    def _pairs(self) -> np.ndarray:
+        """Sorted keys user * 2**32 + item, int64 (interactions,)."""
+        users = np.repeat(np.arange(self.n_users, dtype=np.int64), self.lengths)
+        keys = (users << 32) | self.items
+        keys.sort()
+        return keys
+
+    def contains(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Whether each user ever interacted with the item, before or after; bool, broadcast shape."""
+        keys = (np.asarray(users, np.int64) << 32) | np.asarray(items, np.int64)
+        place = np.searchsorted(self._pairs, keys)
+        return self._pairs[np.minimum(place, len(self._pairs) - 1)] == keys
+
+    def training_rows(self, holdout: int) -> np.ndarray:
+        """Which interactions a recommender may learn from: all but the last ``holdout`` of each user, bool (N,)."""
+        row = np.arange(len(self.items))
+        return row < np.repeat(self.offsets[1:] - holdout, self.lengths)

@@ -1,0 +1,103 @@
+"""The loop: episodes to an agent, its decisions to the score and to the records."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vrsim.agent import Agent, Decisions
+from vrsim.episodes import Episodes
+from vrsim.errors import ActionError
+from vrsim.progress import Progress, silent
+from vrsim.seeding import derive
+
+__all__ = ["BATCH", "Played", "play"]
+
+BATCH = 256  # episodes per call of the agent
+
+Writer = Callable[["Played"], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What an agent did in some episodes, one row per decision."""
+
+    episodes: Episodes
+    index: np.ndarray  # int64 (N,): which episodes
+    decisions: Decisions
+    correct: np.ndarray  # bool (N,): right and readable
+    reward: np.ndarray  # float64 (N,)
+    seconds: np.ndarray  # float64 (N,): the agent's time, shared equally within a batch
+
+
+def play(
+    agent: Agent,
+    episodes: Episodes,
+    seed: int = 0,
+    *,
+    fit: bool = True,
+    batch: int = BATCH,
+    before: list[Played] | None = None,
+    write: Writer = lambda played: None,
+    progress: Progress = silent,
+) -> Played:
+    """Let ``agent`` answer every episode in order.
+
+    ``fit`` lets it learn from the training users first. Before each batch the agent is reset with a
+    seed derived from ``seed`` and the batch's place, so a run that stopped can go on: ``before``
+    holds the batches already played, which are not asked again but shown to ``agent.learn``.
+    ``write`` is called after each new batch. Raises ActionError if a decision is not one.
+    """
+    if fit:
+        agent.fit(episodes.world, episodes.training())
+    played = []
+    for old in before or []:
+        agent.learn(old.decisions, old.reward)
+        played.append(old)
+    for start in range(sum(len(old.index) for old in played), len(episodes), batch):
+        index = np.arange(start, min(start + batch, len(episodes)))
+        observations = episodes.observe(index)
+        agent.reset(derive(seed, "play", start))
+        started = time.perf_counter()
+        decisions = agent.act(observations)
+        spent = time.perf_counter() - started
+        _check(agent, decisions, episodes, len(index))
+        correct = episodes.correct(index, decisions.action) & decisions.valid
+        reward = episodes.reward(correct)
+        agent.learn(decisions, reward)
+        played.append(Played(episodes, index, decisions, correct, reward, np.full(len(index), spent / len(index))))
+        write(played[-1])
+        progress(int(index[-1]) + 1, len(episodes), "")
+    return _join(played)
+
+
+def _check(agent: Agent, decisions: Decisions, episodes: Episodes, size: int) -> None:
+    name = type(agent).__name__
+    if not isinstance(decisions, Decisions) or len(decisions) != size:
+        found = len(decisions) if isinstance(decisions, Decisions) else type(decisions).__name__
+        raise ActionError(f"{name}.act must return {size} Decisions, found {found}")
+    wrong = (decisions.action < 0) | (decisions.action >= episodes.n_options)
+    if wrong.any():
+        raise ActionError(
+            f"{name}.act returned action {decisions.action[wrong][0]}, expected 0 to {episodes.n_options - 1}"
+        )
+
+
+def _join(parts: list[Played]) -> Played:
+    decisions = [part.decisions for part in parts]
+    texts = None if any(d.text is None for d in decisions) else [t for d in decisions for t in d.text]
+    chances = [d.probability for d in decisions]
+    return Played(
+        parts[0].episodes,
+        np.concatenate([part.index for part in parts]),
+        Decisions(
+            np.concatenate([d.action for d in decisions]),
+            np.concatenate([d.valid for d in decisions]),
+            texts,
+            None if any(p is None for p in chances) else np.concatenate(chances),
+        ),
+        np.concatenate([part.correct for part in parts]),
+        np.concatenate([part.reward for part in parts]),
+        np.concatenate([part.seconds for part in parts]),
+    )

@@ -1,0 +1,33 @@
+"""Progress of long work: a callback for the code that does it, a bar for the person who waits."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["Progress", "progress_bar", "silent"]
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, what)``; ``what`` names the step or says how it goes."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The progress of work that nobody watches."""
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Progress]:
+    """A bar on standard error while the block runs, with time spent and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.fields[title]}"), BarColumn(24), TimeElapsedColumn(),
+        TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.description}"),
+    )  # fmt: skip
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None, title=title)
+
+        def show(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what, refresh=True)
+
+        yield show

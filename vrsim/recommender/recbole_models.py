@@ -1,0 +1,189 @@
+"""Any RecBole model as a recommender: trained and evaluated by RecBole, stored as safetensors."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vrsim.catalog import Catalog
+from vrsim.interactions import Interactions
+from vrsim.recommender.recbole_setup import RecBoleConfig, contained, old_names, prepare, require_recbole
+
+__all__ = ["RecBoleRecommender"]
+
+Progress = Callable[[int, int, str], None]  # done, total, what happened
+
+
+class RecBoleRecommender:
+    """A trained RecBole model that scores the whole catalog for a batch of positions."""
+
+    def __init__(self, config: RecBoleConfig, settings: Any, dataset: Any, model: Any) -> None:
+        self.config = config
+        self.report: dict[str, Any] = {}  # metrics, epochs and seconds, filled by train
+        self._settings, self._dataset, self._model = settings, dataset, model
+        tokens = np.arange(1, dataset.item_num).astype(str)
+        self._recbole_items = np.r_[0, dataset.token2id("item_id", tokens)]
+        users = np.arange(dataset.user_num - 1).astype(str)
+        self._recbole_users = np.asarray(dataset.token2id("user_id", users))
+
+    @classmethod
+    def train(
+        cls,
+        config: RecBoleConfig,
+        interactions: Interactions,
+        catalog: Catalog,
+        holdout: int = 1,
+        progress: Progress = lambda done, total, text: None,
+    ) -> "RecBoleRecommender":
+        """Train on everything but the last ``holdout`` interactions of each user.
+
+        Leave-one-out as RecBole does it: the first held-out interaction is the test target, the one
+        before it the validation target, both ranked against the full catalog; the weights kept are
+        those with the best validation NDCG@10.
+        """
+        require_recbole()
+        from recbole.data import data_preparation
+        from recbole.utils import get_trainer, init_seed
+
+        started = time.perf_counter()
+        with contained(), tempfile.TemporaryDirectory() as folder:
+            settings, dataset = prepare(config, interactions, catalog, holdout, Path(folder))
+            init_seed(config.seed, reproducibility=True)
+            train_data, valid_data, test_data = data_preparation(settings, dataset)
+            model = settings.model_class(settings, train_data.dataset).to(settings["device"])
+            trainer = get_trainer(settings["MODEL_TYPE"], settings["model"])(settings, model)
+            best = _BestWeights(model, trainer.epochs, progress)
+            trainer.fit(train_data, valid_data, saved=False, verbose=False, callback_fn=best)
+            _restore(model, best.state)
+            recommender = cls(config, settings, dataset, model)
+            recommender.report = {
+                "valid": dict(trainer.evaluate(valid_data, load_best_model=False)),
+                "test": dict(trainer.evaluate(test_data, load_best_model=False)),
+                "epochs": best.epochs,
+                "best_epoch": best.epoch,
+                "seconds": round(time.perf_counter() - started, 1),
+            }
+        return recommender
+
+    def score(self, users: np.ndarray, histories: np.ndarray) -> np.ndarray:
+        """Score of every item, float32 (B, n_items + 1), higher = better; column 0 is -inf.
+
+        ``users`` is int64 (B,), ``histories`` int64 (B, H), oldest first, 0 = empty. Sequential
+        models read the history; the others know the user and nothing that came after training.
+        """
+        import torch
+
+        scores = np.full((len(users), self._dataset.item_num), -np.inf, np.float32)
+        rows = max(1, 1_000_000 // self._dataset.item_num)
+        self._model.eval()
+        with torch.no_grad(), old_names():
+            for start in range(0, len(users), rows):
+                part = slice(start, start + rows)
+                scores[part, 1:] = self._score(users[part], histories[part])[:, self._recbole_items[1:]]
+        return scores
+
+    def _score(self, users: np.ndarray, histories: np.ndarray) -> np.ndarray:
+        import torch
+        from recbole.data.interaction import Interaction
+
+        history = self._recbole_items[histories[:, -self._settings["MAX_ITEM_LIST_LENGTH"] :]]
+        order = np.argsort(history == 0, axis=1, kind="stable")  # RecBole wants the padding at the end
+        columns = {
+            "user_id": torch.from_numpy(self._recbole_users[users]),
+            "item_id_list": torch.from_numpy(np.take_along_axis(history, order, axis=1)),
+            "item_length": torch.from_numpy(np.maximum((history > 0).sum(axis=1), 1)),
+        }
+        batch = self._dataset.join(Interaction(columns)).to(self._settings["device"])
+        try:
+            scores = self._model.full_sort_predict(batch)
+        except NotImplementedError:  # models that score one (user, item) pair at a time
+            every_item = self._dataset.get_item_feature().to(self._settings["device"])
+            batch = batch.repeat_interleave(len(every_item))
+            batch.update(every_item.repeat(len(users)))
+            scores = self._model.predict(batch)
+        return scores.view(len(users), -1).float().cpu().numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write ``weights.safetensors`` and ``config.json``."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(_state(self._model), folder / "weights.safetensors")
+        text = json.dumps({**asdict(self.config), "report": self.report}, indent=1)
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, interactions: Interactions, catalog: Catalog, holdout: int) -> "RecBoleRecommender":
+        """Read what ``save`` wrote; interactions, catalog and holdout must be those of the training."""
+        require_recbole()
+        from safetensors.torch import load_file
+
+        saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        report = saved.pop("report")
+        config = RecBoleConfig(**saved)
+        with contained(), tempfile.TemporaryDirectory() as temporary:
+            settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary))
+            model = settings.model_class(settings, dataset.build()[0]).to(settings["device"])
+            _restore(model, load_file(folder / "weights.safetensors"))
+            recommender = cls(config, settings, dataset, model)
+        recommender.report = report
+        return recommender
+
+
+class _BestWeights:
+    """Called by RecBole's trainer after each epoch: keeps the best state and reports progress."""
+
+    def __init__(self, model: Any, total: int, progress: Progress) -> None:
+        self.model, self.total, self.progress = model, total, progress
+        self.best, self.epoch, self.epochs = -np.inf, 0, 0
+        self.state: dict[str, Any] = {}
+
+    def __call__(self, epoch: int, score: float) -> None:
+        self.epochs = epoch + 1
+        if score > self.best:
+            self.best, self.epoch = score, self.epochs
+            self.state = {name: value.clone() for name, value in _state(self.model).items()}
+        self.progress(self.epochs, self.total, f"validation NDCG@10 {score:.4f}, best {self.best:.4f}")
+
+
+# RecBole keeps what non-neural models learn in attributes that it lists in ``other_parameter_name``:
+# tensors, arrays and sparse matrices. They are stored as tensors, a sparse matrix as three of them.
+SPARSE = ("data", "indices", "indptr")
+
+
+def _state(model: Any) -> dict[str, Any]:
+    """Everything a model has learned, as contiguous tensors by name."""
+    import torch
+    from scipy.sparse import csr_matrix, issparse
+
+    state = dict(model.state_dict())
+    for name, value in (model.other_parameter() or {}).items():
+        if issparse(value):
+            matrix = csr_matrix(value)
+            state |= {f"{name}.{part}": torch.from_numpy(getattr(matrix, part)) for part in SPARSE}
+        elif isinstance(value, np.ndarray):
+            state[name] = torch.from_numpy(np.asarray(value))
+        elif isinstance(value, torch.Tensor):
+            state[name] = value
+    return {name: value.detach().contiguous() for name, value in state.items()}
+
+
+def _restore(model: Any, state: dict[str, Any]) -> None:
+    """Put a state made by ``_state`` back into a model of the same configuration."""
+    from scipy.sparse import csr_matrix, issparse
+
+    own = {name: state[name] for name in model.state_dict()}
+    model.load_state_dict(own)
+    for name, value in (model.other_parameter() or {}).items():
+        if issparse(value):
+            parts = tuple(state[f"{name}.{part}"].cpu().numpy() for part in SPARSE)
+            setattr(model, name, csr_matrix(parts, shape=value.shape).asformat(value.format))
+        elif isinstance(value, np.ndarray):
+            setattr(model, name, state[name].cpu().numpy())
+        elif name in state:
+            setattr(model, name, state[name])

@@ -1,0 +1,213 @@
+"""RecBole's configuration and data set, made without its side effects.
+
+Left to itself RecBole reads the command line of the process, evaluates strings, writes logs into the
+current folder, seeds the global generators, sets CUDA_VISIBLE_DEVICES, and uses names that numpy 2
+and scipy 1.13 have removed. None of that leaves this module.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import random
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from vrsim.catalog import Catalog
+from vrsim.errors import DependencyError, OptionError, UnknownNameError
+from vrsim.interactions import Interactions
+
+__all__ = ["RecBoleConfig", "contained", "old_names", "prepare", "recbole_models", "require_recbole"]
+
+# Settings that differ from RecBole's defaults, for every model and by model.
+COMMON: dict[str, Any] = {
+    "USER_ID_FIELD": "user_id",
+    "ITEM_ID_FIELD": "item_id",
+    "TIME_FIELD": "timestamp",
+    "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "year", "genres"]},
+    "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
+    "metrics": ["Hit", "NDCG"],
+    "topk": [10, 20],
+    "valid_metric": "NDCG@10",
+    "metric_decimal_place": 6,
+    "MAX_ITEM_LIST_LENGTH": 50,
+    "epochs": 60,
+    "stopping_step": 5,
+}
+BY_MODEL: dict[str, dict[str, Any]] = {
+    "SASRec": {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2, "train_batch_size": 64},
+}
+
+
+@dataclass(frozen=True)
+class RecBoleConfig:
+    """Which RecBole model to train, and how."""
+
+    model: str = "SASRec"  # the name of a model of RecBole
+    options: Mapping[str, Any] = field(default_factory=dict)  # RecBole's settings, by RecBole's names
+    seed: int = 2020  # RecBole's own default
+
+
+def require_recbole() -> None:
+    """Raise DependencyError unless RecBole can be imported."""
+    missing = [name for name in ("torch", "recbole", "kmeans_pytorch") if not importlib.util.find_spec(name)]
+    if missing:
+        raise DependencyError(
+            f"a trained recommender needs {' and '.join(missing)}, not installed here. "
+            "Install with: pip install 'vrsim[recbole]'"
+        )
+
+
+@cache
+def recbole_models() -> list[str]:
+    """Names of RecBole's models."""
+    require_recbole()
+    return sorted(path.stem for path in (_properties() / "model").glob("*.yaml"))
+
+
+def _properties() -> Path:
+    spec = importlib.util.find_spec("recbole")
+    return Path(spec.origin).parent / "properties"
+
+
+@cache
+def _defaults(model: str) -> dict[str, Any]:
+    """RecBole's own defaults: the general ones and those of the model."""
+    import yaml
+
+    files = (_properties() / "overall.yaml", _properties() / "model" / f"{model}.yaml")
+    settings: dict[str, Any] = {}
+    for file in files:
+        settings |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return settings
+
+
+@contextlib.contextmanager
+def old_names() -> Iterator[None]:
+    """Lend numpy, scipy and pandas what RecBole still expects of them."""
+    import pandas as pd
+    from scipy.sparse import dok_matrix
+
+    aggregate = pd.Series.agg
+
+    def agg(series: Any, func: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return series.map(len) if func is len else aggregate(series, func, *args, **kwargs)
+
+    def update(matrix: Any, entries: dict[tuple[int, int], float]) -> None:
+        matrix._dict.update(entries)
+
+    with (
+        patch.object(np, "float", float, create=True),  # gone since numpy 1.24
+        patch.object(pd.Series, "agg", agg),  # agg(len) is one number since pandas 3
+        patch.object(dok_matrix, "_update", update, create=True),  # gone since scipy 1.13: LightGCN, NGCF ...
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Keep RecBole's effects on generators, logs and torch inside a ``with`` block."""
+    import torch
+
+    anomaly = torch.is_anomaly_enabled()
+    import recbole.model.sequential_recommender  # noqa: F401  SINE turns anomaly detection on: twice the time
+    from recbole.trainer import trainer
+
+    class NoBoard:
+        def add_scalar(self, *args: Any) -> None: ...
+        def add_hparams(self, *args: Any) -> None: ...
+
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    torch.autograd.set_detect_anomaly(False)
+    try:
+        with warnings.catch_warnings(), old_names(), patch.object(trainer, "get_tensorboard", lambda _: NoBoard()):
+            warnings.simplefilter("ignore")  # deprecations inside RecBole
+            yield
+    finally:
+        logging.disable(disabled)
+        torch.autograd.set_detect_anomaly(anomaly)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.random.set_rng_state(states[2])
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
+
+
+def prepare(
+    config: RecBoleConfig, interactions: Interactions, catalog: Catalog, holdout: int, folder: Path
+) -> tuple[Any, Any]:
+    """RecBole's (Config, Dataset). Tokens are vrsim's user and item indices; files go into ``folder``."""
+    settings = _settings(config, folder)
+    (folder / "world").mkdir()
+    _write_atomic_files(folder / "world", interactions, catalog, holdout)
+    if config.model == "SASRec" and settings["loss_type"] == "CE":
+        from vrsim.recommender.sasrec import SASRec, WindowDataset
+
+        settings.model_class = SASRec
+        return settings, WindowDataset(settings)
+    from recbole.data import create_dataset
+
+    return settings, create_dataset(settings)
+
+
+def _settings(config: RecBoleConfig, folder: Path) -> Any:
+    if config.model not in recbole_models():
+        raise UnknownNameError("RecBole model", config.model, recbole_models())
+    import torch
+    from recbole.config import Config
+
+    class Settings(Config):
+        def _load_cmd_line(self) -> dict[str, Any]:
+            return {}  # the command line of the process is not RecBole's
+
+        def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+            return config_dict  # values are values, never evaluated
+
+        def compatibility_settings(self) -> None:
+            pass  # fails with numpy 2; old_names() does its work
+
+        def _init_device(self) -> None:  # the original sets CUDA_VISIBLE_DEVICES for the whole process
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            self.final_config_dict.update(device=device, single_spec=True, local_rank=0)
+
+    defaults = _defaults(config.model)
+    known = {*defaults, *COMMON}
+    for name in config.options:
+        if name not in known:
+            raise UnknownNameError(f"option of {config.model}", name, known)
+    options = COMMON | BY_MODEL.get(config.model, {}) | dict(config.options)
+    if (defaults | options).get("loss_type") == "CE":
+        options["train_neg_sample_args"] = None  # cross entropy over all items samples nothing
+    options |= {
+        "data_path": str(folder),
+        "checkpoint_dir": str(folder / "checkpoints"),
+        "seed": config.seed,
+        "show_progress": False,
+    }
+    try:
+        return Settings(model=config.model, dataset="world", config_dict=options)
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        raise OptionError(f"RecBole refuses the options of {config.model}: {error}") from error
+
+
+def _write_atomic_files(folder: Path, interactions: Interactions, catalog: Catalog, holdout: int) -> None:
+    """``world.inter`` and ``world.item``; the held-out interactions after the test target are left out."""
+    import pandas as pd
+
+    seen = interactions.training_rows(holdout - 1)
+    users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
+    place = np.arange(len(interactions)) - interactions.offsets[users]
+    table = pd.DataFrame({"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": place})
+    table[seen].to_csv(folder / "world.inter", sep="\t", index=False)
+    genres = [" ".join(g.replace(" ", "_") for g in names) or "unknown" for names in catalog.genres[1:]]
+    items = {"item_id:token": range(1, catalog.n_items + 1), "year:token": catalog.years[1:]}
+    table = pd.DataFrame(items | {"genres:token_seq": genres})
+    table.to_csv(folder / "world.item", sep="\t", index=False)

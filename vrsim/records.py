@@ -1,0 +1,199 @@
+"""Run folders: one line per decision, one manifest, nothing overwritten, nothing lost to a kill.
+
+``manifest.json`` says what was run, on what, with which versions, and whether it finished.
+``cells/NAME.jsonl`` holds the decisions of one cell. Lines are appended batch by batch; a batch that a
+kill cut in half is dropped when the run goes on.
+"""
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vrsim
+from vrsim.agent import Decisions
+from vrsim.episodes import Episodes
+from vrsim.errors import ResultsError
+from vrsim.play import BATCH, Played
+
+__all__ = ["Cell", "RunFolder"]
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One agent on one set of questions with one seed."""
+
+    agent: str  # name with options, as on the command line
+    protocol: str
+    task: str
+    m: int
+    cohort: str
+    seed: int
+
+    @property
+    def file(self) -> str:
+        """A readable, unique file name."""
+        text = ".".join([self.protocol, self.task, f"m{self.m}", self.cohort, f"seed{self.seed}", self.agent])
+        safe = re.sub(r"[^A-Za-z0-9.=,_-]", "-", text)
+        return f"{safe}.jsonl"
+
+
+class RunFolder:
+    """The records of one run."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path, self.manifest = path, manifest
+
+    @classmethod
+    def open(cls, path: Path, config: dict[str, Any], facts: dict[str, Any]) -> "RunFolder":
+        """Start a run, or go on with one of the same configuration.
+
+        ``config`` is what was asked for, ``facts`` what it was run on (world hash, versions); both must
+        agree with what the folder holds. Raises ResultsError if the folder holds anything else.
+        """
+        file = path / MANIFEST
+        if file.exists():
+            try:
+                manifest = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ResultsError(f"{file} is damaged ({error}); choose another folder with --out") from error
+            for key, value in {"config": config, "world_hash": facts["world_hash"]}.items():
+                if manifest.get(key) != value:
+                    raise ResultsError(
+                        f"{path} already holds another run ({key} {_short(manifest.get(key))}, now {_short(value)}); "
+                        "choose another folder with --out"
+                    )
+            return cls(path, manifest)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ResultsError(f"{path} exists and holds something else than a run; choose another folder with --out")
+        try:
+            (path / "cells").mkdir(parents=True)
+        except OSError as error:
+            raise ResultsError(f"{path} cannot be made: {error}") from error
+        run = cls(path, {"config": config, **facts, **_origin(), "finished": False})
+        run._write_manifest()
+        return run
+
+    @property
+    def finished(self) -> bool:
+        return self.manifest["finished"]
+
+    def finish(self) -> None:
+        """Note that every cell is complete."""
+        if not self.finished:
+            self.manifest |= {"finished": True, "ended": _now()}
+            self._write_manifest()
+
+    def recorded(self, cell: Cell, episodes: Episodes) -> list[Played]:
+        """The whole batches already played in a cell; a torn last batch is cut off the file."""
+        file = self.path / "cells" / cell.file
+        if not file.exists():
+            return []
+        rows, end, ends = [], 0, [0]
+        with file.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    rows.append(json.loads(line))
+                except ValueError as error:
+                    raise ResultsError(
+                        f"{file}: line {len(rows) + 1} is damaged ({error}); delete the file to play it again"
+                    ) from error
+                end += len(line)
+                ends.append(end)
+        whole = len(rows) if len(rows) == len(episodes) else len(rows) - len(rows) % BATCH
+        if whole < len(rows) or end < file.stat().st_size:
+            os.truncate(file, ends[whole])
+        played = [_from_rows(rows[start : start + BATCH], episodes, start) for start in range(0, whole, BATCH)]
+        for part, start in zip(played, range(0, whole, BATCH), strict=True):
+            if [row["slate"] for row in rows[start : start + BATCH]] != episodes.slates[part.index].tolist():
+                raise ResultsError(f"{file} holds other episodes than this world and protocol make; use another folder")
+        return played
+
+    def append(self, cell: Cell, played: Played) -> None:
+        """Write one batch, in one go. Raises ResultsError if it cannot be stored."""
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _to_rows(played))
+        try:
+            with (self.path / "cells" / cell.file).open("ab") as file:
+                file.write(text.encode("utf-8", "surrogatepass"))
+        except OSError as error:
+            raise ResultsError(f"{self.path}: the records could not be written: {error}") from error
+
+    def _write_manifest(self) -> None:
+        temporary = self.path / f".{MANIFEST}"
+        temporary.write_text(json.dumps(self.manifest, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self.path / MANIFEST)
+
+
+def _to_rows(played: Played) -> list[dict[str, Any]]:
+    episodes, decisions = played.episodes, played.decisions
+    columns: dict[str, list[Any]] = {
+        "episode": played.index.tolist(),
+        "user": episodes.positions[played.index, 0].tolist(),
+        "t": episodes.positions[played.index, 1].tolist(),
+        "slate": episodes.slates[played.index].tolist(),
+        "answer": episodes.answers[played.index].tolist(),
+        "action": decisions.action.tolist(),
+        "valid": decisions.valid.tolist(),
+        "correct": played.correct.tolist(),
+        "reward": played.reward.tolist(),
+        "ms": np.round(played.seconds * 1000, 4).tolist(),
+    }
+    if decisions.text is not None:
+        columns["text"] = decisions.text
+    if decisions.probability is not None:
+        columns["probability"] = decisions.probability.tolist()
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _from_rows(rows: list[dict[str, Any]], episodes: Episodes, start: int) -> Played:
+    index = np.arange(start, start + len(rows))
+    decisions = Decisions(
+        np.array([row["action"] for row in rows]),
+        np.array([row["valid"] for row in rows]),
+        [row["text"] for row in rows] if "text" in rows[0] else None,
+        np.array([row["probability"] for row in rows]) if "probability" in rows[0] else None,
+    )
+    return Played(
+        episodes,
+        index,
+        decisions,
+        episodes.correct(index, decisions.action) & decisions.valid,
+        np.array([row["reward"] for row in rows]),
+        np.array([row["ms"] for row in rows]) / 1000,
+    )
+
+
+def _origin() -> dict[str, Any]:
+    """When, and from which commit of a checkout."""
+
+    def git(*words: str) -> str | None:
+        root = str(vrsim._ROOT)
+        try:
+            done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    in_checkout = (vrsim._ROOT / ".git").exists()
+    commit = git("rev-parse", "HEAD") if in_checkout else None
+    dirty = bool(git("status", "--porcelain")) if commit else None
+    return {"started": _now(), "commit": commit, "dirty": dirty}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 200 else text[:200] + "..."

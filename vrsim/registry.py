@@ -1,0 +1,61 @@
+"""Agents by name: the shipped ones, and those of other packages through an entry point."""
+
+import inspect
+from functools import cache
+from importlib import import_module, metadata
+
+from vrsim.agent import Agent
+from vrsim.errors import OptionError, UnknownNameError
+from vrsim.naming import check_options, parse_name
+
+__all__ = ["ENTRY_POINT", "agent_class", "baselines", "list_agents", "make_agent", "register_agent"]
+
+ENTRY_POINT = "vrsim.agents"
+"""Group of the entry point: ``my-agent = "my_package.my_module:MyAgent"`` makes ``my-agent`` known."""
+
+_registered: dict[str, str] = {}
+
+
+def register_agent(name: str, target: str) -> None:
+    """Make ``name`` known as the agent class at ``target`` ("module:Class"), for this process."""
+    _registered[name] = target
+
+
+@cache
+def _shipped() -> dict[str, str]:
+    return import_module("vrsim.baselines").AGENTS | import_module("vrsim.agents").AGENTS
+
+
+def list_agents() -> dict[str, str]:
+    """Every known agent: name and "module:Class". Shipped names cannot be taken over."""
+    found = {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINT)}
+    return found | _registered | _shipped()
+
+
+def agent_class(name: str) -> type[Agent]:
+    """The class behind a name. Raises UnknownNameError."""
+    known = list_agents()
+    if name not in known:
+        raise UnknownNameError("agent", name, known)
+    module, _, attribute = known[name].partition(":")
+    found = getattr(import_module(module), attribute)
+    if not (inspect.isclass(found) and issubclass(found, Agent)):
+        raise OptionError(f"agent {name!r} is registered as {known[name]}, which is not a subclass of vrsim.Agent")
+    return found
+
+
+def make_agent(text: str) -> Agent:
+    """An agent from its name and options, for example ``recommender:model=EASE,order=lowest``.
+
+    Raises UnknownNameError for the name or an option, OptionError for a value.
+    """
+    name, options = parse_name(text)
+    cls = agent_class(name)
+    check_options(f"agent {name!r}", cls, options)
+    return cls(**options)
+
+
+def baselines() -> list[str]:
+    """The classical agents in the variants that a benchmark plays unless told otherwise."""
+    names = import_module("vrsim.baselines").AGENTS
+    return [f"{name}:{variant}" if variant else name for name in names for variant in agent_class(name).variants]
