@@ -93,7 +93,7 @@ class DecisionEnv(gym.Env, ABC):
             choice = operator.index(action)
         except TypeError:
             raise ActionError(
-                f"expected an integer action from 0 to {self._n_options - 1}, found {action!r} ({type(action).__name__})"
+                f"expected an integer from 0 to {self._n_options - 1}, found {action!r} ({type(action).__name__})"
             ) from None
         if not 0 <= choice < self._n_options:
             raise ActionError(f"expected an action from 0 to {self._n_options - 1}, found {choice}")

@@ -220,9 +220,12 @@ def doctor(as_json: Json = False) -> None:
         state = "installed" if not missing else f"missing {', '.join(missing)}"
         extras.append({"extra": extra, "state": state, "for": use, "install": f"pip install 'vrsim[{extra}]'"})
     facts: dict[str, Any] = {
-        "python": platform.python_version(), "system": platform.platform(), "cache": str(home()), "versions": versions(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cache": str(home()),
+        "versions": versions(),
         "extras": extras,
-    }  # fmt: skip
+    }
     if importlib.util.find_spec("torch"):
         import torch
 

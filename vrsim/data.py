@@ -113,7 +113,7 @@ def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, int]:
         if found.null_count:
             missing = table[column].filter(pc.is_null(found))
             raise DataError(
-                f"{path}: {found.null_count} rows name a {column} that is not in the world, first {missing[0].as_py()!r}"
+                f"{path}: {found.null_count} rows have a {column} that the world lacks, first {missing[0].as_py()!r}"
             )
         index[column] = np.asarray(found)
     user, item = index["user_id"], index["item_id"] + 1
@@ -143,10 +143,7 @@ def read_table(path: Path, columns: Mapping[str, tuple[str, ...]], required: tup
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        if ".parquet" in path.suffixes:
-            table = pq.read_table(path)
-        else:
-            table = _read_csv(path)
+        table = pq.read_table(path) if ".parquet" in path.suffixes else _read_csv(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}{_broken_line(path)}: cannot be read: {error}") from error
     names = [name.partition(":")[0].strip() for name in table.column_names]
