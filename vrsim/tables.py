@@ -25,8 +25,9 @@ def result_tables(rows: Sequence[Row], world: str) -> list[Table]:
 
 def _judgment(rows: list[Row], title: str) -> Table:
     table = _table(title, _caption(rows))
-    for name in (*rows[0].score.metrics, "base rate"):
+    for name in rows[0].score.metrics:
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("base\nrate", justify="right", no_wrap=True)
     best = max(row.score.metrics["accuracy"].value for row in rows)
     for row in rows:
         metrics = row.score.metrics
@@ -39,7 +40,7 @@ def _selection(rows: list[Row], title: str) -> Table:
     table = _table(title, _caption(rows))
     sizes = list(dict.fromkeys(row.m for row in rows))
     for m in sizes:
-        table.add_column(f"m = {m}, chance {_number(1 / (m + 1))}", justify="right")
+        table.add_column(f"m = {m}\nchance {_number(1 / (m + 1))}", justify="right", no_wrap=True)
     accuracy = {(row.agent, row.m): row.score.metrics["accuracy"] for row in rows}
     best = {m: max(value.value for (_, size), value in accuracy.items() if size == m) for m in sizes}
     for agent in dict.fromkeys(row.agent for row in rows):
@@ -48,7 +49,7 @@ def _selection(rows: list[Row], title: str) -> Table:
 
 
 def _agents(rows: Sequence[Row]) -> Table:
-    table = _table("agents", None)
+    table = _table("agents: how fast they answer, and how often not readably", None)
     for head in ("decisions", "invalid", "decisions per second"):
         table.add_column(head, justify="right")
     for agent in dict.fromkeys(row.agent for row in rows):
@@ -61,7 +62,8 @@ def _agents(rows: Sequence[Row]) -> Table:
 
 
 def _table(title: str, caption: str | None) -> Table:
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", box=SIMPLE_HEAD)
+    left = {"title_justify": "left", "caption_justify": "left"}
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), **left)
     table.add_column("agent", no_wrap=True)
     return table
 
@@ -80,7 +82,7 @@ def _cell(estimate: Estimate, best: bool) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits without the leading zero, as papers print them."""
+    """Three digits, the leading zero left out as papers do: .143, 1.00."""
     if value is None or not np.isfinite(value):
         return "-"
-    return f"{value:.3f}".removeprefix("0")
+    return f"{value:.3f}".removeprefix("0")[:4]
