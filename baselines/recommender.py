@@ -8,12 +8,12 @@ import numpy as np
 from vrsim.agent import Observations
 from vrsim.baselines.scores import ScoreAgent
 from vrsim.errors import UnknownNameError
+from vrsim.recommender import CONTEXT
 from vrsim.world import World
 from vrsim.worlds import train_recommender
 
 __all__ = ["RecommenderScore"]
 
-CONTEXT = 50  # newest history items given to the recommender
 TABLE_LIMIT = 64_000_000  # scores kept in memory (256 MB); larger worlds are scored batch by batch
 
 

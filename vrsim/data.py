@@ -118,6 +118,9 @@ def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, int]:
         index[column] = np.asarray(found)
     user, item = index["user_id"], index["item_id"] + 1
     rank = _numbers(path, table["rank"], "rank")
+    bad = np.flatnonzero(np.isnan(rank))
+    if len(bad):
+        raise DataError(f"{path}: {len(bad)} rows without a rank, first in data row {bad[0] + 1}")
 
     lengths = data.interactions.lengths
     target = data.interactions.items[data.interactions.offsets[1:] - 1]
@@ -144,9 +147,9 @@ def read_table(path: Path, columns: Mapping[str, tuple[str, ...]], required: tup
         raise DataError(f"{path}: no such file")
     try:
         table = pq.read_table(path) if ".parquet" in path.suffixes else _read_csv(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        names = [name.partition(":")[0].strip() for name in table.column_names]
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}{_broken_line(path)}: cannot be read: {error}") from error
-    names = [name.partition(":")[0].strip() for name in table.column_names]
     chosen = {}
     for column, aliases in columns.items():
         alias = next((a for a in aliases if a in names), None)
@@ -157,8 +160,17 @@ def read_table(path: Path, columns: Mapping[str, tuple[str, ...]], required: tup
         elif column in required:
             raise DataError(f"{path}: expected a column {' or '.join(aliases)}, found {', '.join(names)}")
     for column in chosen:
-        if column in TEXT and not pa.types.is_list(chosen[column].type):
-            chosen[column] = _as_text(chosen[column])
+        if column not in TEXT:
+            continue
+        try:
+            if column == "genres" and _is_list(chosen[column].type):
+                chosen[column] = chosen[column].cast(pa.list_(pa.string()))
+            else:
+                chosen[column] = _as_text(chosen[column])
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"{path}: expected text in column {column}: {error}") from error
+        if column in ("user_id", "item_id"):
+            chosen[column] = _whole(chosen[column])
     return pa.table(chosen)
 
 
@@ -194,9 +206,21 @@ def _broken_line(path: Path) -> str:
     return ""
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _whole(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Ids that are all written like 12.0 lose the fraction."""
+    if len(ids) and pc.all(pc.match_substring_regex(ids, r"^-?\d+\.0$|^$")).as_py():
+        return pc.replace_substring_regex(ids, r"\.0$", "")
+    return ids
+
+
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Strings without surrounding blanks; whole floats, as pandas writes ids with gaps, lose their '.0'."""
     if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
         whole = pc.if_else(pc.equal(pc.floor(column), column), column, None)
         if whole.null_count == column.null_count:
             column = column.cast(pa.int64())
@@ -211,7 +235,7 @@ def _refuse_empty(path: Path, table: pa.Table, column: str) -> None:
 
 def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray:
     try:
-        values = column.cast(pa.float64()).to_numpy()
+        values = column.cast(pa.float64(), safe=False).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{path}: expected numbers in column {name}: {error}") from error
     return np.asarray(values, np.float64)
@@ -222,7 +246,8 @@ def _times(path: Path, column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
     if pa.types.is_timestamp(column.type):
-        column = pc.divide(column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), 1e6)
+        per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
+        column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), per_second)
     time = _numbers(path, column, "time")
     bad = np.flatnonzero(~np.isfinite(time))
     if len(bad):

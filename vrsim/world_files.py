@@ -5,6 +5,7 @@ build that is killed leaves nothing that could be taken for a world. ``manifest.
 SHA-256 of every file.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -49,7 +50,10 @@ def locked(target: Path) -> Iterator[None]:
     """Let one process at a time build ``target``; others wait."""
     from filelock import FileLock
 
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorldError(f"{target} could not be written: {error}") from error
     with FileLock(target.parent / f".{target.name}.lock"):
         yield
 
@@ -66,18 +70,20 @@ def staged(target: Path) -> Iterator[Path]:
                 with file.open("rb+") as handle:
                     os.fsync(handle.fileno())
         folder.chmod(0o755)
+        if target.exists():  # two renames: there is no moment at which a half-written folder has the name
+            target.rename(Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent)) / "replaced")
         folder.rename(target)
     except OSError as error:
         raise WorldError(
             f"{target} could not be written: {error}. Nothing was kept; make room and try again"
         ) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_leftovers(target)
 
 
 def remove_leftovers(target: Path) -> None:
     """Delete what killed builds of ``target`` left behind; call it under ``locked``."""
-    for folder in target.parent.glob(f".{target.name}.building-*"):
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.building-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -104,7 +110,8 @@ def write_world(world: World, folder: Path) -> None:
         for file in sorted(folder.rglob("*"))
         if file.is_file()
     }
-    text = json.dumps({"format": FORMAT, "name": world.name, **world.manifest, "files": files}, indent=1)
+    manifest = {"format": FORMAT, "name": world.name, **world.manifest, "files": files}
+    text = json.dumps(manifest | {"sha256": _seal(manifest)}, indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
@@ -116,11 +123,15 @@ def read_world(folder: Path) -> World:
         files = manifest["files"]
         found = manifest["format"]
     except FileNotFoundError:
-        raise WorldError(f"{folder} is not a finished world: it has no {MANIFEST}") from None
+        raise WorldError(
+            f"{folder} is not a finished world: it has no {MANIFEST}. Make one with `vrsim world build`"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise WorldError(f"{folder / MANIFEST} is damaged ({error!r}). {again}") from error
     if found != FORMAT:
         raise WorldError(f"{folder} has world format {found}, this version of vrsim reads {FORMAT}. {again}")
+    if manifest.get("sha256") != _seal(manifest):
+        raise WorldError(f"{folder / MANIFEST} was changed since the world was built. {again}")
     for name, expected in files.items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != expected["bytes"] or _sha256(file) != expected["sha256"]:
@@ -150,11 +161,12 @@ def read_world(folder: Path) -> World:
     )
 
 
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest without its own entry ``sha256``."""
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def _sha256(file: Path) -> str:
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def describe(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest without its list of files, for people."""
-    return {key: value for key, value in manifest.items() if key != "files"}

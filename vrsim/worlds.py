@@ -21,7 +21,7 @@ from vrsim.progress import Progress, progress_bar, silent
 from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender, rank_unseen
 from vrsim.tiny import tiny_data
 from vrsim.world import World
-from vrsim.world_files import digest, locked, read_world, staged, write_world
+from vrsim.world_files import MANIFEST, digest, locked, read_world, staged, write_world
 
 if TYPE_CHECKING:
     from vrsim.recommender.recbole_models import RecBoleRecommender
@@ -55,10 +55,10 @@ class BuildConfig:
     options: Mapping[str, Any] = field(default_factory=dict)  # RecBole's settings for the model
 
     def __post_init__(self) -> None:
-        for name in ("holdout", "candidates"):
+        for name, least in {"holdout": 1, "candidates": 1, "seed": 0}.items():
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise OptionError(f"{name} must be an integer from 1, found {value!r}")
+            if type(value) is not int or value < least:
+                raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
 
     @property
     def shortest(self) -> int:
@@ -88,7 +88,8 @@ def home() -> Path:
 
 def load(name: str | Path) -> World:
     """See World.load."""
-    if isinstance(name, Path) or Path(name).is_dir() or os.sep in name.partition(":")[0]:
+    built_in = isinstance(name, str) and name.partition(":")[0] in BUILT_IN
+    if not built_in and (isinstance(name, Path) or Path(name).is_dir() or os.sep in name.partition(":")[0]):
         folder = Path(name)
         if not folder.is_dir():
             raise WorldError(f"no world folder at {folder}")
@@ -107,10 +108,10 @@ def build_named(name: str, force: bool = False, exist_ok: bool = False) -> World
     source, config = _parse(name)
     if source == "tiny":
         return _tiny(name)
-    full = _canonical(source, config)
+    full, folder = _canonical(source, config), _folder(source, config)
     with progress_bar(f"building world {full}") as progress:
         data = BUILT_IN[source][0](config)
-        return build(_folder(source, config), data, config, full, progress=progress, exist_ok=exist_ok, force=force)
+        return build(folder, data, config, full, progress=progress, exist_ok=exist_ok, force=force)
 
 
 def listing() -> list[dict[str, str]]:
@@ -118,7 +119,7 @@ def listing() -> list[dict[str, str]]:
     rows = []
     stored = {folder.name.replace("--", ":") for folder in (home() / "worlds").glob("[!.]*") if folder.is_dir()}
     for name in sorted({*BUILT_IN, *stored}):
-        source = parse_name(name)[0]
+        source = name.partition(":")[0]
         state = "in memory" if source == "tiny" else "built" if name in stored else "built on first use"
         rows.append({"name": name, "state": state, "about": BUILT_IN[source][1] if source in BUILT_IN else ""})
     return rows
@@ -180,8 +181,10 @@ def build(
             return read_world(folder)
         if folder.exists() and not force:
             raise WorldError(f"{folder} exists already. Choose another folder, or replace it with --force")
+        if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+            raise WorldError(f"{folder} holds something else than a world and will not be replaced")
+        world, used = make_world(name or folder.name, data, config, recommender, progress)
         with staged(folder) as private:
-            world, used = make_world(name or folder.name, data, config, recommender, progress)
             if world.manifest["recommender"]["kind"] == "recbole":
                 used.save(private / "recommender")
             progress(1, 1, "writing")
@@ -238,6 +241,8 @@ def make_world(
         "versions": versions(),
         "hash": _hash(data, candidates, config),
     }
+    for array in (interactions.offsets, interactions.items, candidates, ranks):
+        array.setflags(write=False)  # shared by everything that uses the world
     return replace(world, candidates=candidates, target_ranks=ranks, manifest=manifest), recommender
 
 

@@ -43,12 +43,14 @@ class RecBoleRecommender:
         """Train on everything but the last ``holdout`` interactions of each user.
 
         Leave-one-out as RecBole does it: the first held-out interaction is the test target, the one
-        before it the validation target, both ranked against the full catalog; the weights kept are
-        those with the best validation NDCG@10.
+        before it the validation target, both ranked against the full catalog without the history; the
+        weights kept are those with the best validation NDCG@20. ``report`` has the metrics; for
+        sequential models "test_with_history" is the figure that RecBole alone would print, which lets
+        the items of the history compete.
         """
         require_recbole()
         from recbole.data import data_preparation
-        from recbole.utils import get_trainer, init_seed
+        from recbole.utils import ModelType, get_trainer, init_seed
 
         started = time.perf_counter()
         with contained(), tempfile.TemporaryDirectory() as folder:
@@ -57,17 +59,22 @@ class RecBoleRecommender:
             train_data, valid_data, test_data = data_preparation(settings, dataset)
             model = settings.model_class(settings, train_data.dataset).to(settings["device"])
             trainer = get_trainer(settings["MODEL_TYPE"], settings["model"])(settings, model)
-            best = _BestWeights(model, trainer.epochs, progress)
+            with_history = trainer._full_sort_batch_eval
+            trainer._full_sort_batch_eval = lambda batch: _without_history(*with_history(batch))
+            best = _BestWeights(trainer, progress)
             trainer.fit(train_data, valid_data, saved=False, verbose=False, callback_fn=best)
             _restore(model, best.state)
             recommender = cls(config, settings, dataset, model)
             recommender.report = {
-                "valid": dict(trainer.evaluate(valid_data, load_best_model=False)),
-                "test": dict(trainer.evaluate(test_data, load_best_model=False)),
+                "valid": _evaluate(trainer, valid_data),
+                "test": _evaluate(trainer, test_data),
                 "epochs": best.epochs,
                 "best_epoch": best.epoch,
                 "seconds": round(time.perf_counter() - started, 1),
             }
+            if settings["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+                trainer._full_sort_batch_eval = with_history
+                recommender.report["test_with_history"] = _evaluate(trainer, test_data)
         return recommender
 
     def score(self, users: np.ndarray, histories: np.ndarray) -> np.ndarray:
@@ -135,11 +142,27 @@ class RecBoleRecommender:
         return recommender
 
 
+def _without_history(interaction: Any, scores: Any, *positives: Any) -> tuple[Any, ...]:
+    """What RecBole's ``_full_sort_batch_eval`` returns, with the history out of the ranking.
+
+    RecBole does so for every model that is not sequential. A world holds no repeated interaction, so
+    the history of a sequential model can only push the target down.
+    """
+    if "item_id_list" in interaction.columns:
+        scores.scatter_(1, interaction["item_id_list"].to(scores.device), -np.inf)
+    return interaction, scores, *positives
+
+
+def _evaluate(trainer: Any, loader: Any) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.evaluate(loader, load_best_model=False).items()}
+
+
 class _BestWeights:
     """Called by RecBole's trainer after each epoch: keeps the best state and reports progress."""
 
-    def __init__(self, model: Any, total: int, progress: Progress) -> None:
-        self.model, self.total, self.progress = model, total, progress
+    def __init__(self, trainer: Any, progress: Progress) -> None:
+        self.model, self.total, self.metric = trainer.model, trainer.epochs, trainer.valid_metric
+        self.progress = progress
         self.best, self.epoch, self.epochs = -np.inf, 0, 0
         self.state: dict[str, Any] = {}
 
@@ -148,7 +171,7 @@ class _BestWeights:
         if score > self.best:
             self.best, self.epoch = score, self.epochs
             self.state = {name: value.clone() for name, value in _state(self.model).items()}
-        self.progress(self.epochs, self.total, f"validation NDCG@10 {score:.4f}, best {self.best:.4f}")
+        self.progress(self.epochs, self.total, f"validation {self.metric} {score:.4f}, best {self.best:.4f}")
 
 
 # RecBole keeps what non-neural models learn in attributes that it lists in ``other_parameter_name``:

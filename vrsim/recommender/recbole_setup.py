@@ -34,14 +34,24 @@ COMMON: dict[str, Any] = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
     "metrics": ["Hit", "NDCG"],
     "topk": [10, 20],
-    "valid_metric": "NDCG@10",
+    "valid_metric": "NDCG@20",
     "metric_decimal_place": 6,
     "MAX_ITEM_LIST_LENGTH": 50,
-    "epochs": 60,
-    "stopping_step": 5,
+    "train_neg_sample_args": {
+        "distribution": "uniform",
+        "sample_num": 1,
+        "alpha": 1.0,
+        "dynamic": False,
+        "candidate_num": 0,
+    },
+    "epochs": 100,
+    "stopping_step": 10,
 }
 BY_MODEL: dict[str, dict[str, Any]] = {
-    "SASRec": {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2, "train_batch_size": 64},
+    # A row is a window of up to 50 targets: 16 rows are a batch of some 700.
+    "SASRec": {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2, "train_batch_size": 16, "epochs": 30},
+    "GRU4Rec": {"train_batch_size": 16, "epochs": 30},
+    "NextItNet": {"train_batch_size": 16, "epochs": 30},
 }
 
 
@@ -110,6 +120,24 @@ def old_names() -> Iterator[None]:
         yield
 
 
+def _fill_nan(dataset: Any) -> None:
+    """RecBole's ``Dataset._fill_nan``, whose in-place fills change nothing since pandas 3."""
+    from recbole.utils import FeatureType
+
+    for feature in dataset.feat_name_list:
+        table = getattr(dataset, feature)
+        for name in table:
+            kind = dataset.field2type[name]
+            if kind == FeatureType.TOKEN:
+                table[name] = table[name].fillna(0)
+            elif kind == FeatureType.FLOAT:
+                table[name] = table[name].fillna(table[name].mean())
+            else:
+                dtype = np.int64 if kind == FeatureType.TOKEN_SEQ else np.float64
+                empty = np.array([], dtype)
+                table[name] = table[name].map(lambda cell, empty=empty: empty if isinstance(cell, float) else cell)
+
+
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
     """Keep RecBole's effects on generators, logs and torch inside a ``with`` block."""
@@ -117,6 +145,7 @@ def contained() -> Iterator[None]:
 
     anomaly = torch.is_anomaly_enabled()
     import recbole.model.sequential_recommender  # noqa: F401  SINE turns anomaly detection on: twice the time
+    from recbole.data.dataset import Dataset
     from recbole.trainer import trainer
 
     class NoBoard:
@@ -129,7 +158,12 @@ def contained() -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     torch.autograd.set_detect_anomaly(False)
     try:
-        with warnings.catch_warnings(), old_names(), patch.object(trainer, "get_tensorboard", lambda _: NoBoard()):
+        with (
+            warnings.catch_warnings(),
+            old_names(),
+            patch.object(trainer, "get_tensorboard", lambda logger: NoBoard()),
+            patch.object(Dataset, "_fill_nan", _fill_nan),
+        ):
             warnings.simplefilter("ignore")  # deprecations inside RecBole
             yield
     finally:
@@ -148,11 +182,12 @@ def prepare(
     settings = _settings(config, folder)
     (folder / "world").mkdir()
     _write_atomic_files(folder / "world", interactions, catalog, holdout)
-    if config.model == "SASRec" and settings["loss_type"] == "CE":
-        from vrsim.recommender.sasrec import SASRec, WindowDataset
+    if settings["loss_type"] == "CE":
+        from vrsim.recommender.windows import MODELS, WindowDataset
 
-        settings.model_class = SASRec
-        return settings, WindowDataset(settings)
+        if config.model in MODELS:
+            settings.model_class = MODELS[config.model]
+            return settings, WindowDataset(settings)
     from recbole.data import create_dataset
 
     return settings, create_dataset(settings)

@@ -5,9 +5,12 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from vrsim.errors import DataError
 from vrsim.interactions import Interactions
 
-__all__ = ["ItemTransitions", "RankedCandidates", "Recommender", "rank_unseen"]
+__all__ = ["CONTEXT", "ItemTransitions", "RankedCandidates", "Recommender", "rank_unseen"]
+
+CONTEXT = 50  # newest history items that a recommender is given
 
 
 class Recommender(Protocol):
@@ -30,8 +33,7 @@ class ItemTransitions:
 
     def __init__(self, interactions: Interactions, n_items: int, holdout: int, context: int = 5) -> None:
         known = interactions.training_rows(holdout)
-        follows = known[1:] & known[:-1]
-        follows[interactions.offsets[1:-1] - 1] = False  # the next row belongs to another user
+        follows = known[1:] & known[:-1]  # never across users: the last row of a user is held out
         before, after = interactions.items[:-1][follows], interactions.items[1:][follows]
         shape = (n_items + 1, n_items + 1)
         self._next = csr_matrix((np.ones(len(before), np.float32), (before, after)), shape=shape)
@@ -71,11 +73,13 @@ def rank_unseen(
     Returns the best ``depth`` items, int32 (B, depth), best first, 0 = no more, and the rank of the
     target among all unseen items, int32 (B,), 1 = best. Equal scores: the smaller item first.
     """
-    scores = np.array(recommender.score(users, interactions.histories(users, t, 50)), np.float32)
+    scores = np.array(recommender.score(users, interactions.histories(users, t, CONTEXT)))
+    if scores.dtype not in (np.float32, np.float64):
+        scores = scores.astype(np.float64)
     if scores.shape != (len(users), n_items + 1):
-        raise ValueError(f"score() must return shape {(len(users), n_items + 1)}, got {scores.shape}")
+        raise DataError(f"the recommender's score() must return shape {(len(users), n_items + 1)}, got {scores.shape}")
     if np.isnan(scores[:, 1:]).any():
-        raise ValueError("score() returned NaN")
+        raise DataError("the recommender's score() returned NaN")
     row = np.repeat(np.arange(len(users)), t)
     seen = interactions.items[np.arange(len(row)) + np.repeat(interactions.offsets[users] - np.cumsum(t) + t, t)]
     scores[row, seen] = -np.inf

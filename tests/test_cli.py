@@ -1,0 +1,442 @@
+"""The command line: a table or JSON, a message instead of a traceback, and an exit code that means something."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vrsim
+from vrsim import cli, registry
+from vrsim.agent import Agent, Decisions
+from vrsim.registry import baselines, list_agents, register_agent
+from vrsim.world import World
+
+SLOW = '''
+"""A user who takes a second for every batch and writes down each."""
+
+import os
+import time
+
+import numpy as np
+
+from vrsim.agent import Agent, Decisions
+
+
+class Slow(Agent):
+    """Take a second."""
+
+    def act(self, observations):
+        size, width = observations["slate"].shape
+        with open(os.environ["ASKED"], "a") as log:
+            log.write(f"{size} slates of {width}\\n")
+        time.sleep(float(os.environ["SLOW"]))
+        return Decisions(np.zeros(size, np.int64))
+'''
+
+MAIN = """
+import signal
+from vrsim.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
+main()
+"""
+
+
+class Counting(Agent):
+    """Answer 0 and count the questions."""
+
+    asked = 0
+
+    def act(self, observations):
+        Counting.asked += len(observations["slate"])
+        return Decisions(np.zeros(len(observations["slate"]), np.int64))
+
+
+class Interrupted(Agent):
+    """Be interrupted at the first question."""
+
+    def act(self, observations):
+        raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """A folder and a cache of its own for every test."""
+    monkeypatch.setenv("VRSIM_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(Counting, "asked", 0)
+
+
+@pytest.fixture
+def vrsim_command(monkeypatch, capsys):
+    """Run a command line in this process; a traceback would fail the test."""
+
+    def run(*words) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vrsim", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """CSV files as somebody else would write them: 30 users, 12 items, in no order."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"user-{u}", f"b{i}", 1_600_000_000 + 60 * t) for u in range(30) for t, i in enumerate(rng.permutation(12)[:6])
+    ]
+    log = "user,item,time\n" + "\n".join(f"{u},{i},{t}" for u, i, t in rng.permutation(rows).tolist()) + "\n"
+    (tmp_path / "log.csv").write_text(log, encoding="utf-8")
+    books = "item,title,year,genres\n" + "".join(
+        f'b{i},"Book [{i}], a novel",19{50 + i},Crime|Drama\n' for i in range(12)
+    )
+    (tmp_path / "books.csv").write_text(books, encoding="utf-8")
+    build = ["world", "build", "--interactions", "log.csv", "--items", "books.csv", "--out", "mine"]
+    return [*build, "--option", "recommender=transitions"]
+
+
+def strict_json(text: str):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def commands() -> list[tuple[str, ...]]:
+    def name(info):
+        return info.name or info.callback.__name__.replace("_", "-")
+
+    groups = [(group.name, group.typer_instance) for group in cli.app.registered_groups]
+    inner = [(group, name(info)) for group, app in groups for info in app.registered_commands]
+    return [*[(name(info),) for info in cli.app.registered_commands], *inner]
+
+
+def flat(text: str) -> str:
+    """Without line breaks, boxes and double blanks."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+# Help
+
+
+def test_the_commands_are_those_of_the_documentation():
+    assert {" ".join(words) for words in commands()} == {
+        "bench", "agents", "envs", "doctor", "world build", "world info", "world list",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_has_help_with_an_example(words, vrsim_command):
+    code, out, _ = vrsim_command(*words, "--help")
+    assert code == 0
+    usage, _, rest = flat(out).partition("[OPTIONS]")
+    assert usage.startswith("Usage:")
+    assert "Example" in rest
+    assert f"vrsim {' '.join(words)}" in rest
+
+
+def test_the_version_is_printed(vrsim_command):
+    assert vrsim_command("--version") == (0, f"{vrsim.__version__}\n", "")
+
+
+# Bench
+
+
+def test_bench_prints_tables_that_fit_a_terminal(vrsim_command):
+    code, out, _ = vrsim_command("bench", "--world", "tiny", "--seeds", 1, "--out", "run")
+    assert code == 0
+    for name in baselines():
+        assert name in out
+    for word in ("judgment", "selection", "accuracy", "f1", "m = 3", "chance .250", "100 test users", "records: run"):
+        assert word in flat(out)
+    assert max(map(len, out.splitlines())) <= 80
+    assert json.loads(Path("run/manifest.json").read_text(encoding="utf-8"))["finished"] is True
+
+
+def test_bench_prints_json_without_nan(vrsim_command):
+    words = ("bench", "--world", "tiny", "--agent", "constant:answer=no", "--agent", "uniform", "--seeds", 1, "--m", 3)
+    code, out, _ = vrsim_command(*words, "--out", "run", "--json")
+    assert code == 0
+    told = strict_json(out)
+    assert (told["world"], told["out"]) == ("tiny", "run")
+    assert [(row["agent"], row["task"], row["m"]) for row in told["rows"]] == [
+        ("constant:answer=no", "judgment", 1), ("constant:answer=no", "selection", 3),
+        ("uniform", "judgment", 1), ("uniform", "selection", 3),
+    ]  # fmt: skip
+    never_yes = told["rows"][0]["score"]
+    assert never_yes["metrics"]["precision"] == {"value": None, "low": None, "high": None}
+    assert never_yes["metrics"]["accuracy"]["value"] == 0.5
+    assert never_yes["base_rate"] is None
+
+
+def test_the_same_bench_again_asks_nobody(vrsim_command):
+    register_agent("counting", f"{__name__}:Counting")
+    words = ("bench", "--world", "tiny", "--agent", "counting", "--seeds", 2, "--m", 3, "--out", "run", "--json")
+    code, first, _ = vrsim_command(*words)
+    assert (code, Counting.asked) == (0, 2 * (200 + 100))
+    code, again, _ = vrsim_command(*words)
+    assert (code, Counting.asked) == (0, 2 * (200 + 100))
+
+    def metrics(text):
+        return [row["score"]["metrics"] for row in strict_json(text)["rows"]]
+
+    assert metrics(again) == metrics(first)
+
+
+def test_other_settings_do_not_overwrite_a_run(vrsim_command):
+    words = ("bench", "--world", "tiny", "--agent", "uniform", "--out", "run", "--seeds")
+    assert vrsim_command(*words, 1)[0] == 0
+    code, out, err = vrsim_command(*words, 2)
+    assert (code, out) == (1, "")
+    assert "run already holds another run" in err
+    assert "--out" in err
+
+
+def test_without_out_every_run_has_a_folder_of_its_own(vrsim_command, tmp_path):
+    for _ in range(2):
+        assert vrsim_command("bench", "--world", "tiny", "--agent", "uniform", "--seeds", 1, "--m", 1)[0] == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("words", "nearest"),
+    [
+        ("bench --world tiyn", "tiny"),
+        ("bench --world tiny --agent unifrom", "uniform"),
+        ("bench --world tiny --agent popularity:ordr=least", "order"),
+        ("bench --world tiny --agent popularity:order=leest", "least"),
+        ("bench --world tiny --protocol vragent-papr", "vragent-paper"),
+        ("bench --world tiny --task judgement", "judgment"),
+        ("bench --world tiny --cohort colt", "cold"),
+        ("bench --world tiny:holdot=2", "holdout"),
+        ("world info tiyn", "tiny"),
+        ("world build ml-100kk", "ml-100k"),
+    ],
+)
+def test_an_unknown_name_exits_with_1_and_the_nearest(words, nearest, vrsim_command, tmp_path):
+    code, out, err = vrsim_command(*words.split())
+    assert (code, out) == (1, "")
+    assert f"Did you mean '{nearest}'?" in flat(err)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("bench --world tiny --seeds 0", "seeds must be an integer from 1, found 0"),
+        ("bench --world tiny --m 0", "m must be an integer from 1, found 0"),
+        ("bench --world tiny --m 11", "the largest m is 10"),
+        ("bench --world tiny --m 3 --m 3", "m must name at least one and none twice"),
+        ("bench --world tiny --agent uniform --agent uniform", "agents must name at least one and none twice"),
+        ("bench --world tiny --agent popularity:order=most,order=most", "'order' stands twice"),
+        ("bench --world tiny --agent popularity:order", "expected name:option=value"),
+        ("bench --world tiny --agent constant:place=-1", "place must be an integer from 0"),
+        ("bench --world tiny --agent constant:place=3 --m 1", "place 3 is not in a slate of 2 items"),
+        ("bench --world tiny:holdout=0", "holdout must be an integer from 1"),
+        ("bench --world no/such/world", "no world folder at no/such/world"),
+        ("world info no/such/world", "no world folder at no/such/world"),
+        ("world build", "expected either the name of a built-in world or --interactions"),
+        ("world build tiny --out x", "--out goes with --interactions"),
+        ("world build --interactions log.csv", "--interactions needs --out"),
+        ("world build --interactions none.csv --out x --option recommender=transitions", "none.csv: no such file"),
+        ("world build --interactions a --out x --option recommender", "expected name:option=value"),
+        ("world build --interactions a --out x --option recommender=transitions --option epochs=3", "'epochs'"),
+    ],
+)
+def test_what_cannot_be_done_exits_with_1_and_a_reason(words, message, vrsim_command):
+    code, out, err = vrsim_command(*words.split())
+    assert (code, out) == (1, "")
+    assert "error:" in err
+    assert message in flat(err)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["bench --m three", "bench --seeds", "bench --no-such-flag", "no-such-command", "world no-such-command",
+     "world info", "world", "", "agents extra"],
+)  # fmt: skip
+def test_wrong_usage_exits_with_2_and_says_what_is_wrong(words, vrsim_command):
+    code, out, err = vrsim_command(*words.split())
+    assert code == 2
+    assert "Usage:" in out + err or "requires an argument" in err
+
+
+# Interruptions
+
+
+def test_an_interrupted_bench_exits_with_130_and_says_how_to_go_on(vrsim_command, tmp_path):
+    register_agent("interrupted", f"{__name__}:Interrupted")
+    words = ("bench", "--world", "tiny", "--agent", "interrupted")
+    code, _, err = vrsim_command(*words)
+    assert code == 130
+    [folder] = (tmp_path / "runs").iterdir()
+    assert f"the same command with --out runs/{folder.name} goes on where it stopped" in flat(err)
+    code, _, err = vrsim_command(*words, "--out", "mine")
+    assert code == 130
+    assert "the same command goes on where it stopped" in flat(err)
+
+
+def test_ctrl_c_stops_a_run_that_then_goes_on(tmp_path):
+    info = tmp_path / "slow_agents-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-agents\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[vrsim.agents]\nslow = slow_agents:Slow\n", encoding="utf-8")
+    (tmp_path / "slow_agents.py").write_text(SLOW, encoding="utf-8")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    env = os.environ | {"PYTHONPATH": path, "ASKED": str(tmp_path / "asked")}
+    words = [sys.executable, "-c", MAIN, "bench", "--world", "tiny", "--agent", "slow", "--m", "3", "--out", "run"]
+
+    def asked():
+        return (tmp_path / "asked").read_text(encoding="utf-8").splitlines() if (tmp_path / "asked").exists() else []
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([*words, "--seeds", "2"], env=env | {"SLOW": "0.4"}, **pipes)
+    try:
+        until = time.monotonic() + 30
+        while len(asked()) < 2:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "the same command goes on where it stopped" in flat(err)
+    assert "Traceback" not in out + err
+    again = subprocess.run([*words, "--seeds", "2"], env=env | {"SLOW": "0"}, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    judgment, selection = "200 slates of 1", "100 slates of 4"
+    assert asked() == [judgment, judgment, judgment, selection, selection]  # only the interrupted one twice
+
+
+# Worlds
+
+
+def test_a_world_is_built_from_own_tables(vrsim_command, tables):
+    code, out, _ = vrsim_command(*tables)
+    assert code == 0
+    assert "30 users, 12 items, 180 interactions" in out
+    assert World.load("mine/").n_users == 30
+    code, out, _ = vrsim_command("world", "info", "./mine", "--json")
+    assert code == 0
+    told = strict_json(out)
+    assert told["counts"] == {"users": 30, "items": 12, "interactions": 180}
+    assert told["config"]["recommender"] == "transitions"
+    code, out, _ = vrsim_command("world", "info", "mine")
+    assert code == 0
+    assert told["hash"] in out
+
+
+def test_a_world_of_ones_own_can_be_played(vrsim_command, tables):
+    assert vrsim_command(*tables)[0] == 0
+    code, out, _ = vrsim_command("bench", "--world", "mine", "--protocol", "uniform", "--m", 3, "--seeds", 1)
+    assert code == 0
+    assert "15 test users" in flat(out)
+
+
+def test_a_world_is_not_overwritten_unless_forced(vrsim_command, tables):
+    assert vrsim_command(*tables)[0] == 0
+    before = World.load("mine/").hash
+    code, _, err = vrsim_command(*tables)
+    assert code == 1
+    assert "--force" in err
+    assert World.load("mine/").hash == before
+    code, _, err = vrsim_command(*tables, "--option", "holdout=2", "--force")
+    assert (code, err.count("error")) == (0, 0)
+    assert World.load("mine/").holdout == 2
+
+
+def test_a_refused_build_leaves_nothing_behind(vrsim_command, tables, tmp_path):
+    (tmp_path / "log.csv").write_text("user,item,time\nu1,b1,yesterday\n", encoding="utf-8")
+    code, _, err = vrsim_command(*tables)
+    assert code == 1
+    assert "log.csv" in err
+    assert not (tmp_path / "mine").exists()
+
+
+def test_worlds_are_listed(vrsim_command, tmp_path):
+    code, out, _ = vrsim_command("world", "list")
+    assert code == 0
+    assert "tiny" in out
+    assert "ml-100k" in out
+    assert str(tmp_path / "home") in out
+    code, out, _ = vrsim_command("world", "list", "--json")
+    assert code == 0
+    assert {row["name"]: row["state"] for row in strict_json(out)} == {
+        "tiny": "in memory",
+        "ml-100k": "built on first use",
+    }
+
+
+def test_the_tiny_world_can_be_built_and_shown(vrsim_command):
+    for words in (("world", "build", "tiny"), ("world", "info", "tiny")):
+        code, out, _ = vrsim_command(*words)
+        assert code == 0
+        assert World.load("tiny").hash in out
+    told = strict_json(vrsim_command("world", "info", "tiny", "--json")[1])
+    assert told["path"] is None
+    assert told["hash"] == World.load("tiny").hash
+
+
+# Lists
+
+
+def test_agents_are_listed(vrsim_command):
+    code, out, _ = vrsim_command("agents")
+    assert code == 0
+    rows = strict_json(vrsim_command("agents", "--json")[1])
+    assert [row["name"] for row in rows] == sorted(list_agents())
+    for row in rows:
+        assert row["name"] in out
+        assert row["about"]
+    assert any("order: str = 'most'" in row["options"] for row in rows)
+
+
+def test_environments_are_listed(vrsim_command):
+    code, out, _ = vrsim_command("envs")
+    assert code == 0
+    rows = strict_json(vrsim_command("envs", "--json")[1])
+    assert {"vrsim/Judgment-v0", "vrsim/Selection-v0"} <= {row["name"] for row in rows}
+    for row in rows:
+        assert row["name"] in out
+        assert row["about"]
+        assert any(option.startswith("world") for option in row["options"])
+
+
+def test_the_doctor_says_what_is_there(vrsim_command, tmp_path):
+    code, out, _ = vrsim_command("doctor")
+    assert code == 0
+    told = strict_json(vrsim_command("doctor", "--json")[1])
+    assert told["versions"]["vrsim"] == vrsim.__version__
+    assert told["cache"] == str(tmp_path / "home")
+    assert [row["extra"] for row in told["extras"]] == ["recbole"]
+    for fact in (told["python"], told["cache"], f"numpy {np.__version__}", "[recbole]"):
+        assert fact in flat(out)
+
+
+def test_the_doctor_says_what_is_missing_and_how_to_get_it(vrsim_command, monkeypatch):
+    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    code, out, _ = vrsim_command("doctor")
+    assert code == 0
+    assert "[recbole] missing torch, recbole" in flat(out)
+    assert "pip install 'vrsim[recbole]'" in flat(out)

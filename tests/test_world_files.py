@@ -1,0 +1,382 @@
+"""World folders: whole or not at all, checked when read, and built once however many want them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vrsim.errors import WorldError
+from vrsim.interactions import Interactions
+from vrsim.tiny import tiny_data
+from vrsim.world import World
+from vrsim.worlds import BuildConfig, build
+
+CONFIG = BuildConfig(recommender="transitions")
+
+
+class Backwards:
+    """A recommender that likes the last item of the catalog best."""
+
+    def score(self, users, histories):
+        return np.tile(np.arange(161.0), (len(users), 1))
+
+
+class Failing:
+    """A recommender that cannot answer."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def score(self, users, histories):
+        raise self.error
+
+
+@pytest.fixture(scope="module")
+def data():
+    """The tiny data with ratings and comments, so that a world has every kind of file."""
+    tiny = tiny_data()
+    columns = tiny.interactions
+    ratings = np.ones(len(columns), np.float32)
+    comments = World.load("tiny").users.take(np.zeros(len(columns), int))
+    return replace(tiny, interactions=Interactions(columns.offsets, columns.items, columns.times, ratings, comments))
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("worlds") / "mine"
+    build(folder, data, CONFIG)
+    return folder
+
+
+@pytest.fixture
+def stored(tmp_path, original):
+    """A finished world of one's own to damage."""
+    return shutil.copytree(original, tmp_path / "mine")
+
+
+def contents(folder):
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def folders(parent):
+    """Names of all folders in ``parent``, hidden ones too; what locks leave behind is no folder."""
+    return sorted(path.name for path in parent.iterdir() if path.is_dir())
+
+
+def assert_refused(folder, *words):
+    """Loading raises one WorldError that names the folder, contains the words and says what to do."""
+    with pytest.raises(WorldError) as caught:
+        World.load(folder)
+    message = str(caught.value)
+    for word in (str(folder), *words, "vrsim world build"):
+        assert word in message
+
+
+# Damage
+
+
+EVERY_FILE = [
+    "candidates.npy",
+    "catalog.parquet",
+    "comments.parquet",
+    "items.npy",
+    "offsets.npy",
+    "ratings.npy",
+    "target_ranks.npy",
+    "times.npy",
+    "users.parquet",
+]
+
+
+def test_every_file_of_a_world_is_tested_here(stored):
+    assert sorted(path.name for path in stored.iterdir()) == sorted([*EVERY_FILE, "manifest.json"])
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_a_changed_file_is_refused(stored, name):
+    content = bytearray((stored / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (stored / name).write_bytes(content)
+    assert_refused(stored, name, "was changed")
+
+
+@pytest.mark.parametrize("name", EVERY_FILE)
+def test_a_missing_file_is_refused(stored, name):
+    (stored / name).unlink()
+    assert_refused(stored, name, "is missing")
+
+
+@pytest.mark.parametrize("left", [0, 40, -1])
+def test_a_truncated_file_is_refused(stored, left):
+    content = (stored / "items.npy").read_bytes()
+    (stored / "items.npy").write_bytes(content[:left])
+    assert_refused(stored, "items.npy", "was changed")
+
+
+@pytest.mark.parametrize("number", [0, 999])
+def test_another_format_number_is_refused(stored, number):
+    manifest = json.loads((stored / "manifest.json").read_text(encoding="utf-8"))
+    (stored / "manifest.json").write_text(json.dumps(manifest | {"format": number}), encoding="utf-8")
+    assert_refused(stored, f"format {number}", "reads 1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b"[]", b"null", b"3", b"{}", b'{"format": 1}', b'{"files": {}}'],
+)
+def test_a_manifest_that_is_none_is_refused(stored, content):
+    (stored / "manifest.json").write_bytes(content)
+    assert_refused(stored, "manifest.json is damaged")
+
+
+def test_a_truncated_manifest_is_refused(stored):
+    content = (stored / "manifest.json").read_bytes()
+    (stored / "manifest.json").write_bytes(content[: len(content) // 2])
+    assert_refused(stored, "manifest.json is damaged")
+
+
+def without(manifest, key):
+    return {name: value for name, value in manifest.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda manifest: manifest | {"files": list(manifest["files"])},
+        lambda manifest: manifest | {"files": dict.fromkeys(manifest["files"], 3)},
+        lambda manifest: manifest | {"files": without(manifest["files"], "items.npy")},
+        lambda manifest: manifest | {"files": without(manifest["files"], "times.npy")},
+        lambda manifest: manifest | {"config": manifest["config"] | {"holdout": 2}},
+        lambda manifest: manifest | {"hash": "0" * 64},
+        lambda manifest: without(manifest, "name"),
+        lambda manifest: without(manifest, "config"),
+        lambda manifest: without(manifest, "hash"),
+    ],
+    ids=[
+        "files-as-list",
+        "files-without-checksums",
+        "items-not-listed",
+        "times-not-listed",
+        "other-holdout",
+        "other-hash",
+        "no-name",
+        "no-config",
+        "no-hash",
+    ],
+)
+def test_a_manifest_that_was_edited_is_refused(stored, damage):
+    manifest = json.loads((stored / "manifest.json").read_text(encoding="utf-8"))
+    (stored / "manifest.json").write_text(json.dumps(damage(manifest)), encoding="utf-8")
+    assert_refused(stored, "manifest.json")
+
+
+def test_a_folder_without_a_manifest_is_refused(stored):
+    (stored / "manifest.json").unlink()
+    assert_refused(stored, "not a finished world", "no manifest.json")
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    assert_refused(tmp_path, "not a finished world")
+
+
+def test_a_folder_may_be_moved_and_hold_other_files(stored, tmp_path):
+    (stored / "notes.txt").write_text("mine")
+    stored.rename(tmp_path / "elsewhere")
+    assert World.load(tmp_path / "elsewhere").name == "mine"
+
+
+# A folder that exists
+
+
+def test_a_folder_that_exists_is_not_replaced_without_force(stored, data):
+    before = contents(stored)
+    with pytest.raises(WorldError, match=r"exists already.*another folder.*--force"):
+        build(stored, data, CONFIG, recommender=Backwards())
+    assert contents(stored) == before
+
+
+def test_a_folder_that_exists_is_replaced_with_force(stored, data):
+    before = World.load(stored).hash
+    (stored / "items.npy").write_bytes(b"damaged")
+    world = build(stored, data, CONFIG, recommender=Backwards(), force=True)
+    assert world.hash != before
+    assert World.load(stored).hash == world.hash
+    assert folders(stored.parent) == ["mine"]
+
+
+def test_force_builds_a_folder_that_does_not_exist_too(tmp_path, data):
+    assert build(tmp_path / "mine", data, CONFIG, force=True).path == tmp_path / "mine"
+
+
+def test_a_failed_replacement_keeps_the_old_world(stored, data):
+    before = contents(stored)
+    with pytest.raises(ArithmeticError, match="in the middle"):
+        build(stored, data, CONFIG, recommender=Failing(ArithmeticError("in the middle")), force=True)
+    assert contents(stored) == before
+    assert folders(stored.parent) == ["mine"]
+
+
+def test_a_world_that_exists_can_be_taken_as_it_is(stored, data):
+    before = World.load(stored).hash
+    assert build(stored, data, CONFIG, recommender=Backwards(), exist_ok=True).hash == before
+
+
+def test_a_damaged_world_is_not_taken_as_it_is(stored, data):
+    (stored / "items.npy").unlink()
+    with pytest.raises(WorldError, match="is missing"):
+        build(stored, data, CONFIG, exist_ok=True)
+
+
+# A build that stops in the middle
+
+
+@pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt, ConnectionError])
+def test_an_exception_in_the_middle_of_a_build_comes_through_and_leaves_no_folder(tmp_path, data, error):
+    with pytest.raises(error, match="in the middle"):
+        build(tmp_path / "mine", data, CONFIG, recommender=Failing(error("in the middle")))
+    assert folders(tmp_path) == []
+
+
+BUILD = """
+import resource, sys, time
+from pathlib import Path
+from vrsim.errors import WorldError
+from vrsim.recommender import ItemTransitions
+from vrsim.tiny import tiny_data
+from vrsim.worlds import BuildConfig, build
+
+folder, data, config = Path(sys.argv[1]), tiny_data(), BuildConfig(recommender="transitions")
+own = ItemTransitions(data.interactions, data.catalog.n_items, 1)
+
+def hang():
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+WHILE_SCORING = """
+class Slow:
+    def score(self, users, histories):
+        hang()
+
+build(folder, data, config, recommender=Slow())
+"""
+
+WHILE_WRITING = """
+import numpy
+
+save = numpy.save
+
+def save_some(path, *arguments, **options):
+    save(path, *arguments, **options)
+    if path.name == "items.npy":
+        hang()
+
+numpy.save = save_some
+build(folder, data, config)
+"""
+
+
+def start(script, *arguments):
+    """A process of its own that runs BUILD and then ``script``."""
+    command = [sys.executable, "-B", "-c", BUILD + script, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def kill_when_ready(script, folder):
+    process = start(script, folder)
+    try:
+        line = process.stdout.readline()
+    finally:
+        process.kill()
+        _, errors = process.communicate()
+    assert line == "ready\n", errors
+
+
+@pytest.mark.parametrize("script", [WHILE_SCORING, WHILE_WRITING], ids=["scoring", "writing"])
+def test_a_killed_build_leaves_nothing_that_loads_and_the_next_one_cleans_up(tmp_path, data, script):
+    folder = tmp_path / "mine"
+    kill_when_ready(script, folder)
+    assert not folder.exists()
+    for name in folders(tmp_path):
+        with pytest.raises(WorldError, match="not a finished world"):
+            World.load(tmp_path / name)
+    if script is WHILE_WRITING:
+        assert list(tmp_path.glob(".*/items.npy")), (
+            "half a world was left behind, so that there is something to clean up"
+        )
+
+    build(folder, data, CONFIG)
+    assert folders(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["mine", "mine[1]"])
+def test_a_build_removes_its_own_leftovers_and_no_others(tmp_path, data, name):
+    for leftover in (f".{name}.building-x1", f".other-{name}.building-x2"):
+        (tmp_path / leftover).mkdir()
+        (tmp_path / leftover / "items.npy").touch()
+    build(tmp_path / name, data, CONFIG)
+    assert folders(tmp_path) == sorted([name, f".other-{name}.building-x2"])
+
+
+FULL_DISK = """
+for room in (1_000, 20_000, 50_000):  # the first array, another one, the largest one does not fit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))  # writing on raises OSError
+    try:
+        build(folder, data, config)
+    except WorldError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path, data):
+    folder = tmp_path / "mine"
+    process = start(FULL_DISK, folder)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    lines = output.splitlines()
+    assert len(lines) == 3, output
+    for line in lines:
+        assert line.startswith(f"{folder} could not be written")
+        assert "make room and try again" in line
+    assert folders(tmp_path) == []
+    assert build(folder, data, CONFIG).path == folder
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, data):
+    (tmp_path / "file").touch()
+    with pytest.raises(WorldError, match="could not be written"):
+        build(tmp_path / "file" / "mine", data, CONFIG)
+
+
+# Several processes
+
+
+TOGETHER = """
+class Watched:
+    def score(self, users, histories):
+        with log.open("a") as file:
+            file.write("scored\\n")
+        deadline = time.monotonic() + 20
+        while len(list(folder.parent.glob("started-*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)  # the other one is now waiting for the lock
+        return own.score(users, histories)
+
+log = folder.parent / "scored.txt"
+(folder.parent / f"started-{sys.argv[2]}").touch()
+print(build(folder, data, config, recommender=Watched(), exist_ok=True).hash)
+"""
+
+
+def test_two_processes_that_want_the_same_world_build_it_once(tmp_path):
+    processes = [start(TOGETHER, tmp_path / "mine", number) for number in range(2)]
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    world_hash = World.load(tmp_path / "mine").hash
+    assert [output for output, _ in outputs] == [f"{world_hash}\n"] * 2
+    assert (tmp_path / "scored.txt").read_text() == "scored\n"
+    assert folders(tmp_path) == ["mine"]
