@@ -63,7 +63,7 @@ class PositionScores:
         """Scores of all items at B positions (user, t), float (B, n_items + 1)."""
         users, t = position.T
         back = self._world.interactions.lengths[users] - t  # 1 = the last position of the user
-        if self._table is None or (back > self._world.holdout).any():
+        if self._table is None or ((back < 1) | (back > self._world.holdout)).any():
             return self._score(users, t)
         return self._table[(users + 1) * self._world.holdout - back]
 

@@ -67,4 +67,5 @@ def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:
         return np.inf
     if k == len(ranked):
         return -np.inf
-    return float(ranked[k - 1] / 2 + ranked[k] / 2)
+    middle = float(ranked[k - 1] / 2 + ranked[k] / 2)
+    return middle if middle > ranked[k] else float(ranked[k - 1])  # two neighbouring floats have no middle

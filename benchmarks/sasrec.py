@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vrsim.building import BuildConfig
 from vrsim.recommender.recbole_setup import RecBoleConfig, contained, prepare
-from vrsim.worlds import BUILT_IN, BuildConfig
+from vrsim.worlds import BUILT_IN
 
 OURS, OWN = "vrsim", "RecBole's own"
 

@@ -70,7 +70,7 @@ class DecisionEnv(gym.Env, ABC):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Ask an episode. ``info["episode"]`` is its number."""
+        """Ask an episode. ``info["episode_id"]`` is its number."""
         if seed is not None:
             super().reset(seed=seed)
             self._upcoming = []
@@ -81,10 +81,10 @@ class DecisionEnv(gym.Env, ABC):
                 self._upcoming = self.np_random.integers(len(self._answers), size=CHUNK)[::-1].tolist()
             self._episode = self._upcoming.pop()
         self._action = -1
-        return self._observe(), {"episode": self._episode}
+        return self._observe(), {"episode_id": self._episode}
 
     def step(self, action: int) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Answer the episode. ``info`` has ``episode``, ``answer`` and ``correct``."""
+        """Answer the episode. ``info`` has ``episode_id``, ``answer`` and ``correct``."""
         if self._episode < 0:
             raise ActionError("step() before reset(): there is no episode to answer yet")
         if self._action >= 0:
@@ -100,7 +100,7 @@ class DecisionEnv(gym.Env, ABC):
         self._action = choice
         answer = self._answers[self._episode]
         correct = choice == answer
-        info = {"episode": self._episode, "answer": answer, "correct": correct}
+        info = {"episode_id": self._episode, "answer": answer, "correct": correct}
         return self._observe(), self._reward(correct), True, False, info
 
     def render(self) -> str | np.ndarray | None:

@@ -38,11 +38,12 @@ def _describe(catalog, item: int) -> str:
 
 
 def draw(text: str) -> np.ndarray:
-    """The text on paper, uint8 (height, 640, 3); the verdict in colour. Always the same height per number of lines."""
+    """The text on paper, uint8 (height, 640, 3); the verdict in colour. Before the answer its line stays free."""
     from PIL import Image, ImageDraw, ImageFont
 
     lines = text.split("\n")
-    image = Image.new("RGB", (WIDTH, 2 * MARGIN + LINE * max(14, len(lines))), PAPER)
+    answered = lines[-1].startswith("Answer: ")
+    image = Image.new("RGB", (WIDTH, 2 * MARGIN + LINE * (len(lines) + (not answered))), PAPER)
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(size=14)
     for row, line in enumerate(lines):
         color = INK

@@ -20,7 +20,7 @@ class DecisionVectorEnv(VectorEnv):
     """N decisions per step. Sub-environment ``i`` asks what the scalar one asks after ``reset(seed=seed + i)``.
 
     Autoreset is SAME_STEP: ``step`` returns the next observations, and what was answered stands in
-    ``info["final_info"]`` (``episode``, ``answer``, ``correct``) and ``info["final_obs"]``, each a
+    ``info["final_info"]`` (``episode_id``, ``answer``, ``correct``) and ``info["final_obs"]``, each a
     dict of arrays over all sub-environments.
     """
 
@@ -71,7 +71,7 @@ class DecisionVectorEnv(VectorEnv):
         episode, everywhere = self._episode, np.ones(self.num_envs, bool)
         answer = self.episodes.answers[episode]
         correct = actions == answer
-        final = {"episode": episode, "answer": answer, "correct": correct}
+        final = {"episode_id": episode, "answer": answer, "correct": correct}
         final |= {f"_{name}": everywhere for name in final}
         self._episode = self._draw()
         info = self._info() | {
@@ -84,7 +84,7 @@ class DecisionVectorEnv(VectorEnv):
         return self.episodes.observe(self._episode), self._reward(correct), terminated, truncated, info
 
     def _info(self) -> dict[str, np.ndarray]:
-        return {"episode": self._episode.copy(), "_episode": np.ones(self.num_envs, bool)}
+        return {"episode_id": self._episode.copy(), "_episode_id": np.ones(self.num_envs, bool)}
 
     def _draw(self) -> np.ndarray:
         """The next episode of every sub-environment, int64 (N,)."""

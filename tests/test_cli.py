@@ -19,7 +19,7 @@ from vrsim.registry import baselines, list_agents, register_agent
 from vrsim.world import World
 
 SLOW = '''
-"""A user who takes a second for every batch and writes down each."""
+"""A user who writes down every batch and hangs when there were too many."""
 
 import os
 import time
@@ -29,14 +29,20 @@ import numpy as np
 from vrsim.agent import Agent, Decisions
 
 
+batches = 0
+
+
 class Slow(Agent):
-    """Take a second."""
+    """Hang."""
 
     def act(self, observations):
         size, width = observations["slate"].shape
         with open(os.environ["ASKED"], "a") as log:
             log.write(f"{size} slates of {width}\\n")
-        time.sleep(float(os.environ["SLOW"]))
+        global batches
+        batches += 1
+        if batches > int(os.environ["HANG"]):
+            time.sleep(100)
         return Decisions(np.zeros(size, np.int64))
 '''
 
@@ -309,7 +315,7 @@ def test_ctrl_c_stops_a_run_that_then_goes_on(tmp_path):
         return (tmp_path / "asked").read_text(encoding="utf-8").splitlines() if (tmp_path / "asked").exists() else []
 
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([*words, "--seeds", "2"], env=env | {"SLOW": "0.4"}, **pipes)
+    process = subprocess.Popen([*words, "--seeds", "2"], env=env | {"HANG": "1"}, **pipes)
     try:
         until = time.monotonic() + 30
         while len(asked()) < 2:
@@ -323,7 +329,7 @@ def test_ctrl_c_stops_a_run_that_then_goes_on(tmp_path):
     assert process.returncode == 130
     assert "the same command goes on where it stopped" in flat(err)
     assert "Traceback" not in out + err
-    again = subprocess.run([*words, "--seeds", "2"], env=env | {"SLOW": "0"}, capture_output=True, text=True)
+    again = subprocess.run([*words, "--seeds", "2"], env=env | {"HANG": "9"}, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     judgment, selection = "200 slates of 1", "100 slates of 4"
     assert asked() == [judgment, judgment, judgment, selection, selection]  # only the interrupted one twice

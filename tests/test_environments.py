@@ -93,10 +93,10 @@ def test_final_obs_is_the_observation_that_was_acted_on(env_id):
     env = make_vec(env_id)
     seen, info = env.reset(seed=1)
     for _ in range(4):
-        episode = info["episode"]
+        episode = info["episode_id"]
         following, _, _, _, info = env.step(np.zeros(3, np.int64))
         same(info["final_obs"], seen)
-        np.testing.assert_array_equal(info["final_info"]["episode"], episode)
+        np.testing.assert_array_equal(info["final_info"]["episode_id"], episode)
         assert info["_final_obs"].all()
         seen = following
 
@@ -140,8 +140,8 @@ def test_a_pinned_episode_is_the_one_asked_for(env_id, number):
     env = make(env_id)
     episodes = env.unwrapped.episodes
     seen, info = env.reset(options={"episode": number})
-    assert info == {"episode": number}
-    assert type(info["episode"]) is int
+    assert info == {"episode_id": number}
+    assert type(info["episode_id"]) is int
     same(seen, {name: column[0] for name, column in episodes.observe(np.array([number])).items()})
     assert env.step(0)[4]["answer"] == episodes.answers[number]
 
@@ -163,10 +163,10 @@ def test_a_vector_environment_asks_the_pinned_episodes(env_id):
     env = make_vec(env_id)
     numbers = np.array([4, 0, 4])
     seen, info = env.reset(options={"episode": numbers})
-    np.testing.assert_array_equal(info["episode"], numbers)
+    np.testing.assert_array_equal(info["episode_id"], numbers)
     same(seen, env.unwrapped.episodes.observe(numbers))
     final = env.step(np.zeros(3, np.int64))[4]["final_info"]
-    np.testing.assert_array_equal(final["episode"], numbers)
+    np.testing.assert_array_equal(final["episode_id"], numbers)
     np.testing.assert_array_equal(final["answer"], env.unwrapped.episodes.answers[numbers])
 
 
@@ -190,14 +190,14 @@ def test_a_sequence_visits_every_episode_equally_often(env_id):
     env = make(env_id).unwrapped
     n = len(env.episodes)
     env.reset(seed=0)
-    assert chisquare(np.bincount([env.reset()[1]["episode"] for _ in range(30 * n)], minlength=n)).pvalue > UNLIKELY
+    assert chisquare(np.bincount([env.reset()[1]["episode_id"] for _ in range(30 * n)], minlength=n)).pvalue > UNLIKELY
 
 
 @every_environment
 def test_first_episodes_of_many_seeds_are_spread_equally(env_id):
     env = make(env_id).unwrapped
     n = len(env.episodes)
-    first = [env.reset(seed=seed)[1]["episode"] for seed in range(20 * n)]
+    first = [env.reset(seed=seed)[1]["episode_id"] for seed in range(20 * n)]
     assert chisquare(np.bincount(first, minlength=n)).pvalue > UNLIKELY
 
 
@@ -272,7 +272,7 @@ def test_what_are_no_actions_is_refused_and_the_episodes_stay_open(env_id, actio
     _, info = env.reset(seed=0)
     with pytest.raises(ActionError, match="expected"):
         env.step(actions)
-    np.testing.assert_array_equal(env.step([0, 1, 0])[4]["final_info"]["episode"], info["episode"])
+    np.testing.assert_array_equal(env.step([0, 1, 0])[4]["final_info"]["episode_id"], info["episode_id"])
 
 
 @every_environment

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from vrsim.building import BuildConfig, build
 from vrsim.errors import WorldError
 from vrsim.interactions import Interactions
 from vrsim.tiny import tiny_data
 from vrsim.world import World
-from vrsim.worlds import BuildConfig, build
 
 CONFIG = BuildConfig(recommender="transitions")
 
@@ -247,7 +247,7 @@ from pathlib import Path
 from vrsim.errors import WorldError
 from vrsim.recommender import ItemTransitions
 from vrsim.tiny import tiny_data
-from vrsim.worlds import BuildConfig, build
+from vrsim.building import BuildConfig, build
 
 folder, data, config = Path(sys.argv[1]), tiny_data(), BuildConfig(recommender="transitions")
 own = ItemTransitions(data.interactions, data.catalog.n_items, 1)

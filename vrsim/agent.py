@@ -33,10 +33,15 @@ class Decisions:
         valid = np.ones(len(action), bool) if self.valid is None else np.asarray(self.valid)
         if valid.shape != action.shape or valid.dtype != bool:
             raise TypeError(f"Decisions.valid must be bool of shape {action.shape}, got {valid.dtype} {valid.shape}")
-        for name in ("text", "probability"):
-            value = getattr(self, name)
-            if value is not None and len(value) != len(action):
-                raise TypeError(f"Decisions.{name} must have one entry per action: {len(action)}, got {len(value)}")
+        if self.text is not None and len(self.text) != len(action):
+            raise TypeError(f"Decisions.text must have one entry per action: {len(action)}, got {len(self.text)}")
+        if self.probability is not None:
+            probability = np.asarray(self.probability, float)
+            if probability.ndim != 2 or len(probability) != len(action):
+                raise TypeError(
+                    f"Decisions.probability must be floats of shape ({len(action)}, K), got {probability.shape}"
+                )
+            object.__setattr__(self, "probability", probability)
         object.__setattr__(self, "action", action.astype(np.int64))
         object.__setattr__(self, "valid", valid)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vrsim.building import versions
 from vrsim.episodes import make_episodes
 from vrsim.errors import OptionError
 from vrsim.play import Played, play
@@ -17,7 +18,6 @@ from vrsim.registry import baselines, make_agent
 from vrsim.seeding import derive
 from vrsim.statistics import Score, evaluate
 from vrsim.world import World
-from vrsim.worlds import versions
 
 __all__ = ["BenchConfig", "Row", "as_json", "run_bench"]
 

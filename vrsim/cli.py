@@ -127,7 +127,7 @@ def world_build(
 
       vrsim world build --interactions log.csv --items items.csv --out my-world --option recommender=transitions
     """
-    from vrsim import worlds
+    from vrsim import building, worlds
     from vrsim.data import read_data
     from vrsim.naming import parse_name
     from vrsim.progress import progress_bar
@@ -142,10 +142,10 @@ def world_build(
     else:
         if out is None:
             raise OptionError("--interactions needs --out, the folder of the new world")
-        config = worlds.make_config("SASRec", parse_name("world:" + ",".join(option or []))[1])
+        config = building.make_config("SASRec", parse_name("world:" + ",".join(option or []))[1])
         data = read_data(interactions, items, config.shortest)
         with progress_bar(f"building {out}") as progress:
-            built = worlds.build(out, data, config, recommender=ranked, progress=progress, force=force)
+            built = building.build(out, data, config, recommender=ranked, progress=progress, force=force)
     _print_world(built)
 
 
@@ -208,7 +208,8 @@ def envs(as_json: Json = False) -> None:
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what is installed, what is missing, and what that switches off. Example: vrsim doctor"""
-    from vrsim.worlds import home, versions
+    from vrsim.building import versions
+    from vrsim.worlds import home
 
     needs = {
         "recbole": (("torch", "recbole", "kmeans_pytorch", "pandas", "safetensors"),

@@ -17,32 +17,21 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from vrsim.catalog import Catalog
 from vrsim.errors import DataError
 from vrsim.interactions import Interactions
+from vrsim.table_files import (
+    INTERACTION_COLUMNS,
+    ITEM_COLUMNS,
+    RANKED_COLUMNS,
+    numbers,
+    read_table,
+    refuse_empty,
+    times,
+)
 
-__all__ = ["Data", "read_data", "read_ranked", "read_table"]
-
-# Accepted names of each column, the first is the one we use. RecBole's ":type" suffix is dropped.
-INTERACTION_COLUMNS = {
-    "user_id": ("user_id", "user"),
-    "item_id": ("item_id", "item"),
-    "time": ("time", "timestamp", "position"),
-    "rating": ("rating",),
-    "comment": ("comment", "review"),
-}
-ITEM_COLUMNS = {
-    "item_id": ("item_id", "item"),
-    "title": ("title", "movie_title", "name"),
-    "year": ("year", "release_year"),
-    "genres": ("genres", "class", "genre", "tags"),
-    "caption": ("caption", "description"),
-}
-RANKED_COLUMNS = {"user_id": ("user_id", "user"), "item_id": ("item_id", "item"), "rank": ("rank",)}
-TEXT = ("user_id", "item_id", "title", "genres", "caption", "comment", "year")
+__all__ = ["Data", "read_data", "read_ranked"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +53,8 @@ def read_data(interactions: Path, items: Path | None = None, shortest: int = 3) 
     if events.num_rows == 0:
         raise DataError(f"{interactions}: no interactions, only a header")
     for column in ("user_id", "item_id"):
-        _refuse_empty(interactions, events, column)
-    time = _times(interactions, events["time"])
+        refuse_empty(interactions, events, column)
+    time = times(interactions, events["time"])
 
     user_ids, user = _index(events["user_id"])
     item_ids, item = _index(events["item_id"])
@@ -117,7 +106,7 @@ def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, int]:
             )
         index[column] = np.asarray(found)
     user, item = index["user_id"], index["item_id"] + 1
-    rank = _numbers(path, table["rank"], "rank")
+    rank = numbers(path, table["rank"], "rank")
     bad = np.flatnonzero(np.isnan(rank))
     if len(bad):
         raise DataError(f"{path}: {len(bad)} rows without a rank, first in data row {bad[0] + 1}")
@@ -140,125 +129,10 @@ def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, int]:
     return candidates, int(known.sum())
 
 
-def read_table(path: Path, columns: Mapping[str, tuple[str, ...]], required: tuple[str, ...]) -> pa.Table:
-    """Read a CSV (also .tsv, .inter, .item, .gz) or parquet file; keep and rename the known columns."""
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        table = pq.read_table(path) if ".parquet" in path.suffixes else _read_csv(path)
-        names = [name.partition(":")[0].strip() for name in table.column_names]
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}{_broken_line(path)}: cannot be read: {error}") from error
-    chosen = {}
-    for column, aliases in columns.items():
-        alias = next((a for a in aliases if a in names), None)
-        if alias:
-            chosen[column] = table.column(names.index(alias))
-            if column == "genres" and table.column_names[names.index(alias)].endswith(":token_seq"):
-                chosen[column] = pc.replace_substring(chosen[column], " ", "|")
-        elif column in required:
-            raise DataError(f"{path}: expected a column {' or '.join(aliases)}, found {', '.join(names)}")
-    for column in chosen:
-        if column not in TEXT:
-            continue
-        try:
-            if column == "genres" and _is_list(chosen[column].type):
-                chosen[column] = chosen[column].cast(pa.list_(pa.string()))
-            else:
-                chosen[column] = _as_text(chosen[column])
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(f"{path}: expected text in column {column}: {error}") from error
-        if column in ("user_id", "item_id"):
-            chosen[column] = _whole(chosen[column])
-    return pa.table(chosen)
-
-
-def _read_csv(path: Path) -> pa.Table:
-    tabs = bool({".tsv", ".inter", ".item"} & set(path.suffixes))  # RecBole: tabs, nothing quoted
-    with pa.input_stream(path, compression="detect") as stream:
-        head = stream.read(1 << 16).split(b"\n", 1)[0].decode("utf-8", "replace").strip("\r\ufeff")
-    names = [name.strip('"') for name in head.split("\t" if tabs else ",")]
-    every = {alias for known in (INTERACTION_COLUMNS, ITEM_COLUMNS) for c in TEXT for alias in known.get(c, ())}
-    types = {name: pa.string() for name in names if name.partition(":")[0].strip() in every}
-    return pyarrow.csv.read_csv(
-        path,
-        parse_options=pyarrow.csv.ParseOptions(
-            delimiter="\t" if tabs else ",", quote_char=False if tabs else '"', newlines_in_values=not tabs
-        ),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False),
-    )
-
-
-def _broken_line(path: Path) -> str:
-    """Where a text file stops being UTF-8, as words for an error message."""
-    if ".parquet" in path.suffixes:
-        return ""
-    try:
-        with pa.input_stream(path, compression="detect") as stream:
-            for number, line in enumerate(stream.read().split(b"\n"), 1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError:
-                    return f", line {number} is not UTF-8"
-    except (pa.ArrowInvalid, OSError):
-        pass  # not even readable as bytes: the caller's error says so
-    return ""
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
-
-
-def _whole(ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Ids that are all written like 12.0 lose the fraction."""
-    if len(ids) and pc.all(pc.match_substring_regex(ids, r"^-?\d+\.0$|^$")).as_py():
-        return pc.replace_substring_regex(ids, r"\.0$", "")
-    return ids
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Strings without surrounding blanks; whole floats, as pandas writes ids with gaps, lose their '.0'."""
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
-        whole = pc.if_else(pc.equal(pc.floor(column), column), column, None)
-        if whole.null_count == column.null_count:
-            column = column.cast(pa.int64())
-    return pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), ""))
-
-
-def _refuse_empty(path: Path, table: pa.Table, column: str) -> None:
-    empty = np.flatnonzero(np.asarray(pc.equal(table[column], "")))
-    if len(empty):
-        raise DataError(f"{path}: {len(empty)} rows without a {column}, first in data row {empty[0] + 1}")
-
-
-def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray:
-    try:
-        values = column.cast(pa.float64(), safe=False).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{path}: expected numbers in column {name}: {error}") from error
-    return np.asarray(values, np.float64)
-
-
-def _times(path: Path, column: pa.ChunkedArray) -> np.ndarray:
-    """Seconds since 1970, or whatever number orders the interactions, float64."""
-    if pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("s"))
-    if pa.types.is_timestamp(column.type):
-        per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
-        column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), per_second)
-    time = _numbers(path, column, "time")
-    bad = np.flatnonzero(~np.isfinite(time))
-    if len(bad):
-        raise DataError(f"{path}: {len(bad)} rows without a time, first in data row {bad[0] + 1}")
-    return time
-
-
 def _ratings(path: Path, events: pa.Table, rows: np.ndarray) -> np.ndarray | None:
     if "rating" not in events.column_names:
         return None
-    return _numbers(path, events["rating"], "rating")[rows].astype(np.float32)
+    return numbers(path, events["rating"], "rating")[rows].astype(np.float32)
 
 
 def _index(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
@@ -280,7 +154,7 @@ def _catalog(path: Path | None, used: list[str]) -> tuple[Catalog, dict[str, int
     table = None
     if path is not None:
         table = read_table(path, ITEM_COLUMNS, required=("item_id", "title"))
-        _refuse_empty(path, table, "item_id")
+        refuse_empty(path, table, "item_id")
         for row, item in enumerate(table["item_id"].to_pylist()):
             if item in rows:
                 raise DataError(f"{path}: item {item!r} stands twice, in data rows {rows[item] + 1} and {row + 1}")

@@ -7,12 +7,12 @@ kill cut in half is dropped when the run goes on.
 
 import json
 import os
-import re
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -40,10 +40,9 @@ class Cell:
 
     @property
     def file(self) -> str:
-        """A readable, unique file name."""
+        """A readable file name that no other cell has."""
         text = ".".join([self.protocol, self.task, f"m{self.m}", self.cohort, f"seed{self.seed}", self.agent])
-        safe = re.sub(r"[^A-Za-z0-9.=,_-]", "-", text)
-        return f"{safe}.jsonl"
+        return f"{quote(text, safe='=,')}.jsonl"
 
 
 class RunFolder:
@@ -102,12 +101,11 @@ class RunFolder:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break
-                try:
-                    rows.append(json.loads(line))
-                except ValueError as error:
+                rows.append(_read_row(line))
+                if rows[-1] is None or len(rows) > len(episodes):
                     raise ResultsError(
-                        f"{file}: line {len(rows) + 1} is damaged ({error}); delete the file to play it again"
-                    ) from error
+                        f"{file}: line {len(rows)} is damaged or one too many; delete the file to play the cell again"
+                    )
                 end += len(line)
                 ends.append(end)
         whole = len(rows) if len(rows) == len(episodes) else len(rows) - len(rows) % BATCH
@@ -146,13 +144,23 @@ def _to_rows(played: Played) -> list[dict[str, Any]]:
         "valid": decisions.valid.tolist(),
         "correct": played.correct.tolist(),
         "reward": played.reward.tolist(),
-        "ms": np.round(played.seconds * 1000, 4).tolist(),
+        "ms": [float(f"{1000 * seconds:.6g}") for seconds in played.seconds.tolist()],
     }
     if decisions.text is not None:
         columns["text"] = decisions.text
     if decisions.probability is not None:
         columns["probability"] = decisions.probability.tolist()
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _read_row(line: bytes) -> dict[str, Any] | None:
+    """One recorded decision, None if the line is not one."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    needed = {"slate", "action", "valid", "reward", "ms"}
+    return row if isinstance(row, dict) and needed <= row.keys() else None
 
 
 def _from_rows(rows: list[dict[str, Any]], episodes: Episodes, start: int) -> Played:

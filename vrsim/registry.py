@@ -38,7 +38,10 @@ def agent_class(name: str) -> type[Agent]:
     if name not in known:
         raise UnknownNameError("agent", name, known)
     module, _, attribute = known[name].partition(":")
-    found = getattr(import_module(module), attribute)
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise OptionError(f"agent {name!r} is registered as {known[name]}, which cannot be loaded: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Agent)):
         raise OptionError(f"agent {name!r} is registered as {known[name]}, which is not a subclass of vrsim.Agent")
     return found
@@ -52,6 +55,10 @@ def make_agent(text: str) -> Agent:
     name, options = parse_name(text)
     cls = agent_class(name)
     check_options(f"agent {name!r}", cls, options)
+    try:
+        inspect.signature(cls).bind(**options)
+    except TypeError as error:
+        raise OptionError(f"agent {name!r}: {error}; write it as {name}:option=value") from error
     return cls(**options)
 
 

@@ -81,8 +81,8 @@ def implied_base_rate(accuracy: Number, precision: Number, recall: Number) -> Nu
     """Share of positives that a published accuracy, precision and recall imply.
 
     Solves ``accuracy = p recall + (1 - p)(1 - fpr)`` with ``precision = p recall / (p recall + (1 - p) fpr)``
-    for p; NaN where precision is 0.
+    for p; NaN where precision is 0 or where no answer is wrong.
     """
     accuracy, precision, recall = (np.asarray(x, float) for x in (accuracy, precision, recall))
-    odds = np.divide(1, precision, out=np.full_like(precision, np.nan), where=precision > 0) - 1
-    return (1 - accuracy) / ((1 - recall) + recall * odds)
+    odds = _ratio(1, precision) - 1  # false positives per true positive
+    return _ratio(1 - accuracy, (1 - recall) + recall * odds)

@@ -1,10 +1,11 @@
 """From decisions to numbers: each with a 95 % interval from a bootstrap over users (scipy)."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 from vrsim.play import Played
 from vrsim.scoring import Counts, count, implied_base_rate
@@ -77,14 +78,17 @@ def _estimate(counts: Counts, metric: str, seed: int) -> Estimate:
     value = float(statistic(*columns))
     if len(columns[0]) < 2 or np.isnan(value):
         return Estimate(value, np.nan, np.nan)
-    draws = bootstrap(
-        columns,
-        statistic,
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
-    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    with warnings.catch_warnings():
+        # Resamples in which the metric is not defined are left out below; scipy's own interval is not used.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        drawn = bootstrap(
+            columns,
+            statistic,
+            paired=True,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
+    low, high = np.nanpercentile(drawn.bootstrap_distribution, [2.5, 97.5])
     return Estimate(value, float(low), float(high))

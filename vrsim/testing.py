@@ -11,6 +11,7 @@ Each test is a rule, named as a sentence. The suites run on the tiny world and n
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -19,7 +20,6 @@ from gymnasium.utils.env_checker import check_env
 
 from vrsim.agent import Agent, Decisions
 from vrsim.episodes import Episodes, make_episodes
-from vrsim.interactions import Interactions
 from vrsim.play import play
 from vrsim.world import World
 
@@ -31,8 +31,8 @@ QUESTIONS = (("vragent-paper", "judgment", 1), ("uniform", "judgment", 1), ("vra
 def without_future(world: World, users: np.ndarray) -> World:
     """The same world in which the held-out interactions of some users are items drawn anew.
 
-    Candidates and everything a recommender may learn from stay as they are. An agent that decides
-    otherwise in this world has looked at an answer.
+    Candidates and everything a recommender may learn from stay as they are; the ranks of the targets
+    are hidden. An agent that decides otherwise in this world has looked at an answer.
     """
     rng = np.random.default_rng(0)
     items = world.interactions.items.copy()
@@ -42,7 +42,8 @@ def without_future(world: World, users: np.ndarray) -> World:
         items[end - world.holdout : end] = rng.choice(unseen, world.holdout, replace=False)
     old = world.interactions
     changed = copy.copy(world)
-    object.__setattr__(changed, "interactions", Interactions(old.offsets, items, old.times, old.ratings))
+    object.__setattr__(changed, "interactions", replace(old, items=items))
+    object.__setattr__(changed, "target_ranks", np.zeros_like(world.target_ranks))
     for name in ("popularity", "recommender"):  # computed from the interactions on first use
         changed.__dict__.pop(name, None)
     return changed
@@ -163,9 +164,9 @@ class EnvironmentContract:
     def test_the_answer_is_told_after_the_step_only(self) -> None:
         env = self._make()
         _, info = env.reset(seed=0)
-        assert set(info) == {"episode"}
+        assert set(info) == {"episode_id"}
         info = env.step(0)[4]
-        assert set(info) == {"episode", "answer", "correct"}
+        assert set(info) == {"episode_id", "answer", "correct"}
         assert type(info["correct"]) is bool
 
     def test_the_right_answer_earns_more_than_every_other(self) -> None:

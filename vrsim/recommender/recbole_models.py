@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vrsim.catalog import Catalog
+from vrsim.errors import WorldError
 from vrsim.interactions import Interactions
 from vrsim.recommender.recbole_setup import RecBoleConfig, contained, old_names, prepare, require_recbole
 
@@ -128,15 +129,20 @@ class RecBoleRecommender:
     def load(cls, folder: Path, interactions: Interactions, catalog: Catalog, holdout: int) -> "RecBoleRecommender":
         """Read what ``save`` wrote; interactions, catalog and holdout must be those of the training."""
         require_recbole()
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        report = saved.pop("report")
-        config = RecBoleConfig(**saved)
+        try:
+            saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            report = saved.pop("report")
+            config = RecBoleConfig(**saved)
+            weights = load_file(folder / "weights.safetensors")
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise WorldError(f"{folder}: config or weights are damaged ({error}); delete the folder") from error
         with contained(), tempfile.TemporaryDirectory() as temporary:
             settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary))
             model = settings.model_class(settings, dataset.build()[0]).to(settings["device"])
-            _restore(model, load_file(folder / "weights.safetensors"))
+            _restore(model, weights)
             recommender = cls(config, settings, dataset, model)
         recommender.report = report
         return recommender

@@ -1,0 +1,174 @@
+"""Make a world from data, and store it whole or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vrsim.data import Data, read_ranked
+from vrsim.errors import OptionError, UnknownNameError, WorldError
+from vrsim.progress import Progress, silent
+from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender, rank_unseen
+from vrsim.world import World
+from vrsim.world_files import MANIFEST, digest, locked, read_world, staged, write_world
+
+__all__ = ["TRANSITIONS", "BuildConfig", "build", "make_config", "make_world", "versions"]
+
+TRANSITIONS = "transitions"  # the recommender that needs no training library
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """How a world is made from data."""
+
+    recommender: str = "SASRec"  # a model of RecBole, or "transitions"
+    holdout: int = 1  # last interactions of each user that the recommender never sees, from 1
+    candidates: int = 100  # ranked items kept for each held-out position, from 1
+    seed: int = 2020  # of the recommender's training
+    options: Mapping[str, Any] = field(default_factory=dict)  # RecBole's settings for the model
+
+    def __post_init__(self) -> None:
+        for name, least in {"holdout": 1, "candidates": 1, "seed": 0}.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
+
+    @property
+    def shortest(self) -> int:
+        """Smallest number of interactions of a user: something to train on, to validate on and to ask about."""
+        return self.holdout + 2
+
+
+def make_config(recommender: str, options: Mapping[str, Any]) -> BuildConfig:
+    """A BuildConfig from loose options; those it does not know are settings of the RecBole model."""
+    own = {f.name for f in fields(BuildConfig)} - {"options"}
+    known = {"recommender": recommender} | {k: v for k, v in options.items() if k in own}
+    rest = {k: v for k, v in options.items() if k not in own}
+    if rest and known["recommender"] == TRANSITIONS:
+        raise UnknownNameError("option of a world with recommender transitions", next(iter(rest)), own)
+    return BuildConfig(**known, options=rest)
+
+
+def build(
+    folder: Path,
+    data: Data,
+    config: BuildConfig,
+    name: str | None = None,
+    recommender: Recommender | Path | None = None,
+    progress: Progress = silent,
+    exist_ok: bool = False,
+    force: bool = False,
+) -> World:
+    """Make a world and store it in ``folder``, whole or not at all.
+
+    ``recommender`` replaces the trained one: an object with ``score``, or the path of a table of
+    ranked candidates. If the folder exists, ``exist_ok`` takes it as it is, ``force`` replaces it, and
+    otherwise WorldError is raised. Raises DataError, OptionError, DependencyError.
+    """
+    folder = Path(folder)
+    with locked(folder):
+        if folder.exists() and exist_ok:
+            return read_world(folder)
+        if folder.exists() and not force:
+            raise WorldError(f"{folder} exists already. Choose another folder, or replace it with --force")
+        if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+            raise WorldError(f"{folder} holds something else than a world and will not be replaced")
+        world, used = make_world(name or folder.name, data, config, recommender, progress)
+        with staged(folder) as private:
+            if world.manifest["recommender"]["kind"] == "recbole":
+                used.save(private / "recommender")
+            progress(1, 1, "writing")
+            write_world(world, private)
+    return read_world(folder)
+
+
+def make_world(
+    name: str,
+    data: Data,
+    config: BuildConfig,
+    recommender: Recommender | Path | None = None,
+    progress: Progress = silent,
+) -> tuple[World, Recommender]:
+    """A world in memory and the recommender behind it; see ``build``."""
+    interactions, n_items = data.interactions, data.catalog.n_items
+    shortest = int(interactions.lengths.min())
+    if shortest < config.holdout + 1:
+        raise OptionError(
+            f"holdout {config.holdout} needs users with {config.holdout + 1} interactions, one has {shortest}"
+        )
+    about: dict[str, Any] = {}
+    candidates = None
+    if isinstance(recommender, Path | str):
+        candidates, dropped = read_ranked(Path(recommender), data, config.holdout)
+        about = {"kind": "candidates", "already_seen": dropped}
+        recommender = RankedCandidates(candidates, n_items)
+    elif recommender is not None:
+        about = {"kind": "candidates", "class": type(recommender).__name__}
+    elif config.recommender == TRANSITIONS:
+        about = {"kind": TRANSITIONS}
+        recommender = ItemTransitions(interactions, n_items, config.holdout)
+    else:
+        from vrsim.recommender.recbole_models import RecBoleConfig, RecBoleRecommender
+
+        recbole = RecBoleConfig(config.recommender, config.options, config.seed)
+        recommender = RecBoleRecommender.train(recbole, interactions, data.catalog, config.holdout, progress)
+        about = {"kind": "recbole", **recommender.report}
+
+    world = World(
+        name, interactions, data.catalog, data.users, np.empty((0, 0)), np.empty(0), {"config": asdict(config)}
+    )
+    if candidates is None:
+        candidates, ranks = _rank_all(recommender, world, config.candidates, progress)
+    else:
+        targets = interactions.items[interactions.offsets[1:] - 1]
+        listed = candidates == targets[:, None]
+        ranks = np.where(listed.any(axis=1), listed.argmax(axis=1) + 1, 0).astype(np.int32)
+    manifest = {
+        "config": asdict(config),
+        "counts": {"users": world.n_users, "items": n_items, "interactions": len(interactions)},
+        "skipped": dict(data.skipped),
+        "recommender": about,
+        "versions": versions(),
+        "hash": _hash(data, candidates, config),
+    }
+    for array in (interactions.offsets, interactions.items, candidates, ranks):
+        array.setflags(write=False)  # shared by everything that uses the world
+    return replace(world, candidates=candidates, target_ranks=ranks, manifest=manifest), recommender
+
+
+def _rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    users, t = world.held_out
+    batch = max(1, 4_000_000 // (world.n_items + 1))  # 16 MB of scores at a time
+    parts = []
+    for start in range(0, len(users), batch):
+        part = slice(start, start + batch)
+        parts.append(rank_unseen(recommender, world.interactions, world.n_items, users[part], t[part], depth))
+        progress(min(start + batch, len(users)), len(users), "ranking the candidates of every held-out position")
+    return np.concatenate([c for c, _ in parts]), np.concatenate([r for _, r in parts])
+
+
+def _hash(data: Data, candidates: np.ndarray, config: BuildConfig) -> str:
+    columns: dict[str, Any] = {
+        "offsets": data.interactions.offsets,
+        "items": data.interactions.items,
+        "catalog": data.catalog.table,
+        "users": data.users,
+        "candidates": candidates,
+        "holdout": np.array([config.holdout]),
+    }
+    return digest(columns)
+
+
+def versions() -> dict[str, str]:
+    """Versions of vrsim and of the libraries that can change a number."""
+    names = ("vrsim", "numpy", "scipy", "scikit-learn", "gymnasium", "pyarrow", "torch", "recbole")
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
