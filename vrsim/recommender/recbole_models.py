@@ -44,10 +44,10 @@ class RecBoleRecommender:
         """Train on everything but the last ``holdout`` interactions of each user.
 
         Leave-one-out as RecBole does it: the first held-out interaction is the test target, the one
-        before it the validation target, both ranked against the full catalog without the history; the
-        weights kept are those with the best validation NDCG@20. ``report`` has the metrics; for
-        sequential models "test_with_history" is the figure that RecBole alone would print, which lets
-        the items of the history compete.
+        before it the validation target, both ranked against the full catalog without the history. The
+        weights kept are those with the best validation NDCG@20, or those of the last epoch where the
+        setting ``eval_step`` is 0. ``report`` has the metrics; for sequential models "test_with_history"
+        is the figure that RecBole alone would print, which lets the items of the history compete.
         """
         require_recbole()
         from recbole.data import data_preparation
@@ -62,15 +62,15 @@ class RecBoleRecommender:
             trainer = get_trainer(settings["MODEL_TYPE"], settings["model"])(settings, model)
             with_history = trainer._full_sort_batch_eval
             trainer._full_sort_batch_eval = lambda batch: _without_history(*with_history(batch))
-            best = _BestWeights(trainer, progress)
-            trainer.fit(train_data, valid_data, saved=False, verbose=False, callback_fn=best)
-            _restore(model, best.state)
+            watch = _Watch(trainer, progress)
+            trainer.fit(train_data, valid_data, saved=False, verbose=False, callback_fn=watch.validated)
+            watch.restore_best()
             recommender = cls(config, settings, dataset, model)
             recommender.report = {
                 "valid": _evaluate(trainer, valid_data),
                 "test": _evaluate(trainer, test_data),
-                "epochs": best.epochs,
-                "best_epoch": best.epoch,
+                "epochs": watch.epochs,
+                "best_epoch": watch.best_epoch,
                 "seconds": round(time.perf_counter() - started, 1),
             }
             if settings["MODEL_TYPE"] == ModelType.SEQUENTIAL:
@@ -163,21 +163,35 @@ def _evaluate(trainer: Any, loader: Any) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.evaluate(loader, load_best_model=False).items()}
 
 
-class _BestWeights:
-    """Called by RecBole's trainer after each epoch: keeps the best state and reports progress."""
+class _Watch:
+    """Follows RecBole's trainer: lowers the learning rate, keeps the best weights, reports progress."""
 
     def __init__(self, trainer: Any, progress: Progress) -> None:
-        self.model, self.total, self.metric = trainer.model, trainer.epochs, trainer.valid_metric
-        self.progress = progress
-        self.best, self.epoch, self.epochs = -np.inf, 0, 0
-        self.state: dict[str, Any] = {}
+        self.trainer, self.progress = trainer, progress
+        self.epochs = 0  # trained so far
+        self.best_epoch = 0  # whose weights are kept
+        self._best_score = -np.inf
+        self._state: dict[str, Any] = {}
+        self._train_epoch, trainer._train_epoch = trainer._train_epoch, self.train_epoch
 
-    def __call__(self, epoch: int, score: float) -> None:
+    def train_epoch(self, data: Any, epoch: int, *args: Any, **kwargs: Any) -> Any:
+        if self.trainer.config["linear_decay"]:
+            for group in self.trainer.optimizer.param_groups:
+                group["lr"] = self.trainer.learning_rate * (1 - epoch / self.trainer.epochs)
+        self.progress(epoch, self.trainer.epochs, f"epoch {epoch + 1} of {self.trainer.epochs}")
         self.epochs = epoch + 1
-        if score > self.best:
-            self.best, self.epoch = score, self.epochs
-            self.state = {name: value.clone() for name, value in _state(self.model).items()}
-        self.progress(self.epochs, self.total, f"validation {self.metric} {score:.4f}, best {self.best:.4f}")
+        return self._train_epoch(data, epoch, *args, **kwargs)
+
+    def validated(self, epoch: int, score: float) -> None:
+        if score > self._best_score:
+            self._best_score, self.best_epoch = score, epoch + 1
+            self._state = {name: value.clone() for name, value in _state(self.trainer.model).items()}
+
+    def restore_best(self) -> None:
+        if self._state:
+            _restore(self.trainer.model, self._state)
+        else:
+            self.best_epoch = self.epochs
 
 
 # RecBole keeps what non-neural models learn in attributes that it lists in ``other_parameter_name``:

@@ -26,7 +26,10 @@ from vrsim.interactions import Interactions
 
 __all__ = ["RecBoleConfig", "contained", "old_names", "prepare", "recbole_models", "require_recbole"]
 
-# Settings that differ from RecBole's defaults, for every model and by model.
+# Settings that differ from RecBole's defaults, for every model and by model. One setting is vrsim's own:
+# ``linear_decay`` lowers the learning rate to 0 over the epochs. With it the last epoch is as good as any,
+# and ``eval_step`` 0 keeps its weights: on small data the validation metric moves more by chance from
+# epoch to epoch than by training, so that choosing the best one is choosing at random.
 COMMON: dict[str, Any] = {
     "USER_ID_FIELD": "user_id",
     "ITEM_ID_FIELD": "item_id",
@@ -47,12 +50,19 @@ COMMON: dict[str, Any] = {
     },
     "epochs": 100,
     "stopping_step": 10,
+    "linear_decay": False,
+}
+WINDOWS: dict[str, Any] = {
+    "train_batch_size": 16,  # a row is a window of up to 50 targets, so this is some 650 targets
+    "learning_rate": 2e-3,
+    "linear_decay": True,
+    "epochs": 24,
+    "eval_step": 0,
 }
 BY_MODEL: dict[str, dict[str, Any]] = {
-    # A row is a window of up to 50 targets: 16 rows are a batch of some 700.
-    "SASRec": {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2, "train_batch_size": 16, "epochs": 30},
-    "GRU4Rec": {"train_batch_size": 16, "epochs": 30},
-    "NextItNet": {"train_batch_size": 16, "epochs": 30},
+    "SASRec": WINDOWS | {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
+    "GRU4Rec": WINDOWS,
+    "NextItNet": WINDOWS,
 }
 
 
