@@ -72,8 +72,8 @@ def test_training_does_not_see_the_held_out_item(model):
     items = DATA.interactions.items.copy()
     # RecBole numbers items by first appearance: only the last users may change, or every number does.
     last = DATA.interactions.offsets[151:] - 1
-    items[last] = items[last] % DATA.catalog.n_items + 1
-    assert len(np.unique(items[: last[0]])) == DATA.catalog.n_items
+    items[last] = np.roll(items[last], 1)
+    assert {*items[last]} <= {*items[: last[0]]}
     changed = Interactions(DATA.interactions.offsets, items)
     np.testing.assert_allclose(scores(train(model)), scores(train(model, changed)), atol=1e-6)
 

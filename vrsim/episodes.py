@@ -57,9 +57,9 @@ class Episodes:
     def observe(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """The observations of some episodes, fresh arrays; ``index`` is int (B,)."""
         return {
-            "position": self.positions[index],
-            "history": self.histories[index],
-            "slate": self.slates[index],
+            "position": self.positions.take(index, axis=0),
+            "history": self.histories.take(index, axis=0),
+            "slate": self.slates.take(index, axis=0),
         }
 
     def correct(self, index: np.ndarray, action: np.ndarray) -> np.ndarray:

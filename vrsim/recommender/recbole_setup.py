@@ -63,6 +63,7 @@ BY_MODEL: dict[str, dict[str, Any]] = {
     "SASRec": WINDOWS | {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
     "GRU4Rec": WINDOWS,
     "NextItNet": WINDOWS,
+    "Pop": {"train_neg_sample_args": None},  # else it counts the sampled negatives too
 }
 
 
