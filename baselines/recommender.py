@@ -1,5 +1,6 @@
 """``recommender``: the score of a recommender, highest or lowest. Any RecBole model by name."""
 
+import json
 from functools import lru_cache
 from typing import Any, final
 
@@ -9,6 +10,7 @@ from vrsim.agent import Observations
 from vrsim.baselines.scores import ScoreAgent
 from vrsim.errors import UnknownNameError
 from vrsim.recommender import CONTEXT
+from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 from vrsim.world import World
 from vrsim.worlds import train_recommender
 
@@ -22,7 +24,7 @@ class RecommenderScore(ScoreAgent):
     """Take the item that a recommender scores highest (or lowest).
 
     Without ``model``: the world's own recommender. With it: that RecBole model, trained on the part
-    of the world that its own recommender may see; further options are RecBole's settings. For
+    of the world that its own recommender may see; further options are RecBole's settings and ``seed``. For
     judgments the number is the share of items that score lower, which compares between users.
     """
 
@@ -34,7 +36,9 @@ class RecommenderScore(ScoreAgent):
             raise UnknownNameError(
                 "option of agent 'recommender' without a model", next(iter(options)), ("order", "model")
             )
-        self._model, self._options = model, tuple(sorted(options.items()))
+        if model is not None:  # a misspelt name is found here, not after the agents before it
+            resolved_options(RecBoleConfig(model, {k: v for k, v in options.items() if k != "seed"}))
+        self._model, self._options = model, json.dumps(options, sort_keys=True)
         self._scores: PositionScores | None = None
 
     def prepare(self, world: World) -> None:
@@ -52,9 +56,9 @@ class RecommenderScore(ScoreAgent):
 class PositionScores:
     """The scores of one recommender at any position, remembered for the held-out ones if they fit."""
 
-    def __init__(self, world: World, model: str | None, options: tuple[tuple[str, Any], ...]) -> None:
+    def __init__(self, world: World, model: str | None, options: str) -> None:
         self._world = world
-        self._recommender = world.recommender if model is None else train_recommender(world, model, dict(options))
+        self._recommender = world.recommender if model is None else train_recommender(world, model, json.loads(options))
         users, t = world.held_out
         fits = len(users) * (world.n_items + 1) <= TABLE_LIMIT
         self._table = self._score(users, t) if fits else None
@@ -71,6 +75,6 @@ class PositionScores:
         return self._recommender.score(users, self._world.interactions.histories(users, t, CONTEXT))
 
 
-@lru_cache(maxsize=8)
-def _position_scores(world: World, model: str | None, options: tuple[tuple[str, Any], ...]) -> PositionScores:
+@lru_cache(maxsize=2)
+def _position_scores(world: World, model: str | None, options: str) -> PositionScores:
     return PositionScores(world, model, options)

@@ -40,8 +40,8 @@ class ScoreAgent(Agent):
         self._world = world
         self.prepare(world)
         if training.task == "judgment":
-            everything = np.arange(len(training))
-            scores = self._sign * self.score(training.observe(everything))[:, 0]
+            parts = np.array_split(np.arange(len(training)), len(training) // 256 + 1)
+            scores = self._sign * np.concatenate([self.score(training.observe(part))[:, 0] for part in parts])
             self._threshold = best_threshold(scores, training.answers == 1)
 
     def act(self, observations: Observations) -> Decisions:

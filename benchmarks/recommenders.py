@@ -9,7 +9,7 @@ import time
 from vrsim.building import BuildConfig, make_world
 from vrsim.naming import parse_name
 from vrsim.recommender.recbole_models import RecBoleRecommender
-from vrsim.recommender.recbole_setup import RecBoleConfig
+from vrsim.recommender.recbole_settings import RecBoleConfig
 from vrsim.worlds import BUILT_IN
 
 MODELS = ("Pop", "ItemKNN", "EASE", "BPR", "LightGCN", "DeepFM", "DSSM", "GRU4Rec", "NextItNet", "SASRec")

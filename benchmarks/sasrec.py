@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from vrsim.building import BuildConfig
-from vrsim.recommender.recbole_setup import RecBoleConfig, contained, prepare
+from vrsim.recommender.recbole_settings import RecBoleConfig
+from vrsim.recommender.recbole_setup import contained, prepare
 from vrsim.worlds import BUILT_IN
 
 OURS, OWN = "vrsim", "RecBole's own"

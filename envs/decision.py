@@ -90,7 +90,7 @@ class DecisionEnv(gym.Env, ABC):
         if self._action >= 0:
             raise ActionError("step() after the end: the episode is answered, call reset() for the next one")
         try:
-            choice = operator.index(action)
+            choice = operator.index(None if action is True or action is False else action)
         except TypeError:
             raise ActionError(
                 f"expected an integer from 0 to {self._n_options - 1}, found {action!r} ({type(action).__name__})"

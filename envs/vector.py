@@ -9,7 +9,7 @@ from gymnasium.vector.utils import batch_space
 
 from vrsim.envs.decision import CHUNK, decision_spaces, load_episodes
 from vrsim.episodes import Episodes
-from vrsim.errors import ActionError, EpisodeError, UnknownNameError
+from vrsim.errors import ActionError, EpisodeError, OptionError, UnknownNameError
 from vrsim.scoring import REWARDS
 from vrsim.world import World
 
@@ -27,8 +27,9 @@ class DecisionVectorEnv(VectorEnv):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(self, episodes: Episodes, num_envs: int) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-            raise EpisodeError(f"num_envs must be an integer from 1, found {num_envs!r}")
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise OptionError(f"num_envs must be an integer from 1, found {num_envs!r}")
+        num_envs = int(num_envs)
         self.episodes, self.num_envs = episodes, num_envs
         self.single_observation_space, self.single_action_space = decision_spaces(episodes)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -44,13 +45,14 @@ class DecisionVectorEnv(VectorEnv):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Ask one episode per sub-environment; ``options={"episode": array}`` pins them."""
         if seed is not None:
-            super().reset(seed=seed if isinstance(seed, int) else None)
-            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+            one = isinstance(seed, int | np.integer)
+            super().reset(seed=int(seed) if one else None)
+            seeds = [int(seed) + i for i in range(self.num_envs)] if one else seed
             if len(seeds) != self.num_envs:
                 raise EpisodeError(f"expected {self.num_envs} seeds, found {len(seeds)}")
-            for i, one in enumerate(seeds):
-                if one is not None:
-                    self._generators[i] = seeding.np_random(one)[0]
+            for i, own in enumerate(seeds):
+                if own is not None:
+                    self._generators[i] = seeding.np_random(int(own))[0]
                     self._next[i] = CHUNK
         self._episode = self._pinned(options) if options else self._draw()
         return self.episodes.observe(self._episode), self._info()

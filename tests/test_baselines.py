@@ -10,7 +10,7 @@ from vrsim.agent import Agent
 from vrsim.baselines.scores import best_threshold
 from vrsim.episodes import make_episodes
 from vrsim.errors import OptionError
-from vrsim.play import play
+from vrsim.loop import play
 from vrsim.registry import make_agent
 from vrsim.world import World
 

@@ -25,7 +25,7 @@ from vrsim.data import Data
 from vrsim.episodes import make_episodes
 from vrsim.errors import ResultsError, UnknownNameError
 from vrsim.interactions import Interactions
-from vrsim.play import BATCH, play
+from vrsim.loop import BATCH, play
 from vrsim.protocols import get_protocol
 from vrsim.records import Cell, RunFolder
 from vrsim.world import World

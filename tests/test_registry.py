@@ -12,8 +12,8 @@ from vrsim.baselines.constant import Constant
 from vrsim.baselines.uniform import Uniform
 from vrsim.episodes import make_episodes
 from vrsim.errors import OptionError, UnknownNameError, VrsimError
+from vrsim.loop import play
 from vrsim.naming import check_options, parse_name, write_name
-from vrsim.play import play
 from vrsim.registry import agent_class, baselines, list_agents, make_agent, register_agent
 from vrsim.world import World
 

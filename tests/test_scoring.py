@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from vrsim.agent import Agent, Decisions
 from vrsim.episodes import make_episodes
-from vrsim.play import play
+from vrsim.loop import play
 from vrsim.scoring import REWARDS, Counts, count, implied_base_rate, judgment_reward, selection_reward
 from vrsim.statistics import evaluate
 from vrsim.world import World

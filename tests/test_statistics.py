@@ -7,7 +7,7 @@ import pytest
 
 from vrsim.agent import Decisions
 from vrsim.episodes import Episodes
-from vrsim.play import Played
+from vrsim.loop import Played
 from vrsim.protocols import get_protocol
 from vrsim.statistics import METRICS, evaluate
 

@@ -15,7 +15,7 @@ if __name__ != "vrsim":
 if (_ROOT / "pyproject.toml").exists():  # a checkout: envs, agents and baselines lie beside this folder
     __path__.append(str(_ROOT))
 
-_HOME = {  # public name: where it lives
+_HOME = {  # public name: where it lives; no name may be that of a module, which would replace it
     "Agent": "vrsim.agent",
     "Decisions": "vrsim.agent",
     "Episodes": "vrsim.episodes",
@@ -24,8 +24,8 @@ _HOME = {  # public name: where it lives
     "list_agents": "vrsim.registry",
     "make_agent": "vrsim.registry",
     "make_episodes": "vrsim.episodes",
-    "play": "vrsim.play",
-    "protocols": "vrsim.protocols",
+    "list_protocols": "vrsim.protocols",
+    "play": "vrsim.loop",
 }
 
 __all__ = [*_HOME, "__version__"]

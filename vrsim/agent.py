@@ -41,6 +41,8 @@ class Decisions:
                 raise TypeError(
                     f"Decisions.probability must be floats of shape ({len(action)}, K), got {probability.shape}"
                 )
+            if not ((probability >= 0) & (probability <= 1)).all():
+                raise ValueError("Decisions.probability must lie between 0 and 1 and not be NaN")
             object.__setattr__(self, "probability", probability)
         object.__setattr__(self, "action", action.astype(np.int64))
         object.__setattr__(self, "valid", valid)
@@ -75,11 +77,15 @@ class Agent(ABC):
         ``history`` int64 (B, H) oldest first, 0 = empty, ``slate`` int64 (B, K).
 
         A slate of one item asks for a judgment (0 = No, 1 = Yes), a longer one for the place of the
-        chosen item. Each row is a question of its own.
+        chosen item. Each row is a question of its own: the answer may not depend on the other rows.
         """
 
-    def learn(self, decisions: Decisions, rewards: np.ndarray) -> None:
-        """Online agents only: the rewards, float64 (B,), of the last decisions. The default learns nothing."""
+    def learn(self, observations: Observations, decisions: Decisions, rewards: np.ndarray) -> None:
+        """Online agents only: what the last decisions earned, float64 (B,). The default learns nothing.
+
+        Called for selections. Judgments come in pairs about one position, and the reward of one would
+        tell the answer to the other.
+        """
 
 
 def n_options(observations: Observations) -> int:

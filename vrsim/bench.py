@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vrsim.building import versions
-from vrsim.episodes import make_episodes
+from vrsim.episodes import Episodes, make_episodes
 from vrsim.errors import OptionError
-from vrsim.play import Played, play
+from vrsim.loop import Played, join, play
 from vrsim.progress import Progress, silent
 from vrsim.protocols import get_protocol
 from vrsim.records import Cell, RunFolder
@@ -52,7 +52,6 @@ class Row:
     task: str
     m: int
     cohort: str
-    episodes_hash: tuple[str, ...]  # of each seed
     score: Score
 
 
@@ -71,51 +70,57 @@ def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> li
         for task in config.tasks
         for m in (config.m if task == "selection" else (1,))
     ]
-    made = {  # likewise for questions that cannot be asked; no answer is looked at here
-        (question, seed): make_episodes(world, question[0], question[1], question[2], "test", config.cohort, seed)
+    made = {  # likewise for questions that cannot be asked
+        (*question, seed): make_episodes(world, *question, "test", config.cohort, seed)
         for question in questions
         for seed in range(config.seeds)
     }
-    run = RunFolder.open(out, _plain(config), _facts(world, config))
-    total = len(config.agents) * len(made)
-    rows, done = [], 0
-    for agent in config.agents:
-        for question in questions:
-            played = []
-            for seed in range(config.seeds):
-                cell = Cell(agent, *question, config.cohort, seed)
-                progress(done, total, f"{agent}: {question[0]}, {question[1]}, m = {question[2]}, seed {seed}")
-                played.append(_play_cell(run, cell, made[question, seed]))
-                done += 1
-            hashes = tuple(part.episodes.hash for part in played)
-            rows.append(Row(agent, *question, config.cohort, hashes, evaluate(played)))
-    progress(total, total, "done")
-    run.finish()
+    total, rows = len(config.agents) * len(made), []
+    with RunFolder.open(out, _plain(config), _facts(world, config, made)) as run:
+        for agent in config.agents:
+            for question in questions:
+                played = []
+                for seed in range(config.seeds):
+                    cell = Cell(agent, *question, config.cohort, seed)
+                    done = len(rows) * config.seeds + seed
+                    played.append(_play_cell(run, cell, made[*question, seed], _within(progress, cell, done, total)))
+                rows.append(Row(agent, *question, config.cohort, evaluate(played)))
+        progress(total, total, "done")
+        run.finish()
     return rows
 
 
-def _play_cell(run: RunFolder, cell: Cell, episodes: Any) -> Played:
-    agent = make_agent(cell.agent)
+def _play_cell(run: RunFolder, cell: Cell, episodes: Episodes, progress: Progress) -> Played:
     before = run.recorded(cell, episodes)
-    complete = sum(len(part.index) for part in before) == len(episodes)
+    if sum(len(part.index) for part in before) == len(episodes):
+        return join(before)
+    run.begin()
     return play(
-        agent,
+        make_agent(cell.agent),
         episodes,
         derive(cell.seed, "agent"),
-        fit=not complete,
         before=before,
         write=lambda played: run.append(cell, played),
+        progress=progress,
     )
+
+
+def _within(progress: Progress, cell: Cell, done: int, total: int) -> Progress:
+    """Progress of one cell, as a part of the whole."""
+    what = f"{cell.agent}: {cell.protocol}, {cell.task}, m = {cell.m}, seed {cell.seed}"
+    progress(done, total, what)
+    return lambda part, whole, text: progress(done + part / whole, total, what)
 
 
 def _plain(config: BenchConfig) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
-def _facts(world: World, config: BenchConfig) -> dict[str, Any]:
+def _facts(world: World, config: BenchConfig, made: dict[tuple, Episodes]) -> dict[str, Any]:
     return {
         "command": " ".join(sys.argv),
         "world_hash": world.hash,
+        "episodes": {" ".join(map(str, question)): episodes.hash for question, episodes in made.items()},
         "protocol_hashes": {name: get_protocol(name).hash for name in config.protocols},
         "versions": versions(),
     }

@@ -47,8 +47,9 @@ def make_config(recommender: str, options: Mapping[str, Any]) -> BuildConfig:
     own = {f.name for f in fields(BuildConfig)} - {"options"}
     known = {"recommender": recommender} | {k: v for k, v in options.items() if k in own}
     rest = {k: v for k, v in options.items() if k not in own}
-    if rest and known["recommender"] == TRANSITIONS:
-        raise UnknownNameError("option of a world with recommender transitions", next(iter(rest)), own)
+    if known["recommender"] == TRANSITIONS and (rest or "seed" in known):
+        name = next(iter(rest), "seed")
+        raise UnknownNameError("option of a world with recommender transitions", name, own - {"seed"})
     return BuildConfig(**known, options=rest)
 
 
@@ -95,15 +96,17 @@ def make_world(
     """A world in memory and the recommender behind it; see ``build``."""
     interactions, n_items = data.interactions, data.catalog.n_items
     shortest = int(interactions.lengths.min())
-    if shortest < config.holdout + 1:
+    if shortest < config.shortest:
         raise OptionError(
-            f"holdout {config.holdout} needs users with {config.holdout + 1} interactions, one has {shortest}"
+            f"holdout {config.holdout} needs users with {config.shortest} interactions, one has {shortest}"
         )
     about: dict[str, Any] = {}
     candidates = None
+    if recommender is not None:
+        config = replace(config, recommender="own", options={})
     if isinstance(recommender, Path | str):
         candidates, dropped = read_ranked(Path(recommender), data, config.holdout)
-        about = {"kind": "candidates", "already_seen": dropped}
+        about = {"kind": "candidates", "skipped": dropped}
         recommender = RankedCandidates(candidates, n_items)
     elif recommender is not None:
         about = {"kind": "candidates", "class": type(recommender).__name__}
@@ -111,11 +114,12 @@ def make_world(
         about = {"kind": TRANSITIONS}
         recommender = ItemTransitions(interactions, n_items, config.holdout)
     else:
-        from vrsim.recommender.recbole_models import RecBoleConfig, RecBoleRecommender
+        from vrsim.recommender.recbole_models import RecBoleRecommender
+        from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 
         recbole = RecBoleConfig(config.recommender, config.options, config.seed)
         recommender = RecBoleRecommender.train(recbole, interactions, data.catalog, config.holdout, progress)
-        about = {"kind": "recbole", **recommender.report}
+        about = {"kind": "recbole", "settings": resolved_options(recbole), **recommender.report}
 
     world = World(
         name, interactions, data.catalog, data.users, np.empty((0, 0)), np.empty(0), {"config": asdict(config)}
@@ -134,9 +138,22 @@ def make_world(
         "versions": versions(),
         "hash": _hash(data, candidates, config),
     }
-    for array in (interactions.offsets, interactions.items, candidates, ranks):
-        array.setflags(write=False)  # shared by everything that uses the world
-    return replace(world, candidates=candidates, target_ranks=ranks, manifest=manifest), recommender
+    frozen = replace(interactions, offsets=_frozen(interactions.offsets), items=_frozen(interactions.items))
+    world = replace(
+        world,
+        interactions=frozen,
+        candidates=_frozen(candidates),
+        target_ranks=_frozen(ranks),
+        manifest=manifest,
+    )
+    return world, recommender
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    """A view that nobody can write through: everything that uses the world shares it."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def _rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:

@@ -44,9 +44,6 @@ def main() -> None:
     except VrsimError as error:
         err_console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        err_console.print("interrupted")
-        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -102,7 +99,7 @@ def bench(
         print(json.dumps({"world": world, "out": str(folder), "rows": plain(rows)}, indent=1))
         return
     for table in result_tables(rows, world):
-        out_console.print(table)
+        out_console.print(table, soft_wrap=True, highlight=False)
     out_console.print(f"records: {escape(str(folder))}", soft_wrap=True)
 
 
@@ -142,7 +139,10 @@ def world_build(
     else:
         if out is None:
             raise OptionError("--interactions needs --out, the folder of the new world")
-        config = building.make_config("SASRec", parse_name("world:" + ",".join(option or []))[1])
+        options = parse_name("world:" + ",".join(option or []))[1]
+        if ranked is not None and {*options} - {"holdout"}:
+            raise OptionError("--ranked brings its own recommender: of the options only holdout goes with it")
+        config = building.make_config("SASRec", options)
         data = read_data(interactions, items, config.shortest)
         with progress_bar(f"building {out}") as progress:
             built = building.build(out, data, config, recommender=ranked, progress=progress, force=force)
@@ -182,11 +182,14 @@ def agents(as_json: Json = False) -> None:
 
     rows = []
     for name, target in sorted(list_agents().items()):
-        cls = agent_class(name)
+        try:
+            cls = agent_class(name)
+        except VrsimError as error:  # a broken plug-in is named, the others are listed all the same
+            rows.append({"name": name, "about": str(error), "options": [], "class": target})
+            continue
         options = [str(p) for p in inspect.signature(cls).parameters.values()]
-        rows.append(
-            {"name": name, "about": (cls.__doc__ or "").strip().split("\n")[0], "options": options, "class": target}
-        )
+        about = (cls.__doc__ or "").strip().split("\n")[0]
+        rows.append({"name": name, "about": about, "options": options, "class": target})
     _print_rows(rows, ("name", "about", "options"), as_json)
 
 
@@ -219,7 +222,9 @@ def doctor(as_json: Json = False) -> None:
     for extra, (modules, use) in needs.items():
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         state = "installed" if not missing else f"missing {', '.join(missing)}"
-        extras.append({"extra": extra, "state": state, "for": use, "install": f"pip install 'vrsim[{extra}]'"})
+        extras.append(
+            {"extra": extra, "state": state, "for": use, "install": f"pip install -e '.[{extra}]' in a checkout"}
+        )
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -228,9 +233,12 @@ def doctor(as_json: Json = False) -> None:
         "extras": extras,
     }
     if importlib.util.find_spec("torch"):
-        import torch
-
-        facts["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the CPU is used"
+        try:
+            import torch
+        except (ImportError, OSError, RuntimeError) as error:
+            facts["gpu"] = f"unknown: torch is installed and cannot be imported: {error}"
+        else:
+            facts["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, the CPU is used"
     if as_json:
         print(json.dumps(facts, indent=1))
         return

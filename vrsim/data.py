@@ -84,32 +84,23 @@ def read_data(interactions: Path, items: Path | None = None, shortest: int = 3) 
     return Data(columns, catalog, users, skipped | counts)
 
 
-def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, int]:
+def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, dict[str, int]]:
     """Read ranked candidates (user, item, rank) for the last position of every user.
 
-    Returns int32 (users, C), best first, 0 = none, and how many rows were dropped because the user
-    had already interacted with the item. Raises DataError.
+    Returns int32 (users, C), best first, 0 = none, and how many rows were left out because the world
+    lacks the user or the item, or because the user had interacted with the item. Raises DataError.
     """
     if holdout != 1:
-        raise DataError(
-            f"{path}: ranked candidates describe one position per user, so holdout must be 1, not {holdout}"
-        )
+        raise DataError(f"{path}: ranked candidates describe one position per user: holdout must be 1, not {holdout}")
     table = read_table(path, RANKED_COLUMNS, required=("user_id", "item_id", "rank"))
-    ids = {"user_id": data.users, "item_id": pa.array(data.catalog.ids[1:], pa.string())}
-    index = {}
-    for column, known in ids.items():
-        found = pc.index_in(table[column], known)
-        if found.null_count:
-            missing = table[column].filter(pc.is_null(found))
-            raise DataError(
-                f"{path}: {found.null_count} rows have a {column} that the world lacks, first {missing[0].as_py()!r}"
-            )
-        index[column] = np.asarray(found)
-    user, item = index["user_id"], index["item_id"] + 1
+    user = _places(table["user_id"], data.users)
+    item = _places(table["item_id"], pa.array(data.catalog.ids[1:], pa.string())) + 1
     rank = numbers(path, table["rank"], "rank")
     bad = np.flatnonzero(np.isnan(rank))
     if len(bad):
         raise DataError(f"{path}: {len(bad)} rows without a rank, first in data row {bad[0] + 1}")
+    inside = (user >= 0) & (item > 0)
+    user, item, rank = user[inside], item[inside], rank[inside]
 
     lengths = data.interactions.lengths
     target = data.interactions.items[data.interactions.offsets[1:] - 1]
@@ -126,7 +117,12 @@ def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, int]:
     candidates = np.zeros((len(lengths), counts.max()), np.int32)
     place = np.arange(len(user)) - np.repeat(np.r_[0, np.cumsum(counts)[:-1]], counts)
     candidates[user, place] = item
-    return candidates, int(known.sum())
+    return candidates, {"unknown": int((~inside).sum()), "already_seen": int(known.sum())}
+
+
+def _places(column: pa.ChunkedArray, known: pa.Array) -> np.ndarray:
+    """The place of each value in ``known``, from 0, int64 (rows,); -1 = not there."""
+    return np.asarray(pc.fill_null(pc.index_in(column, known), -1)).astype(np.int64)
 
 
 def _ratings(path: Path, events: pa.Table, rows: np.ndarray) -> np.ndarray | None:
@@ -190,6 +186,6 @@ def _year(text: str | None) -> int:
 def _genres(value: str | list[str] | None) -> list[str]:
     """A list as it is; text split at "|", or, where there is none, at commas."""
     if not isinstance(value, str):
-        return value or []
+        return [genre for genre in value or [] if genre]
     parts = value.split("|" if "|" in value else ",")
     return [part.strip() for part in parts if part.strip()]

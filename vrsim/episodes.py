@@ -155,10 +155,14 @@ def _recommended(world: World, protocol: Protocol, m: int, rng: np.random.Genera
         usable &= world.candidates != column[:, None]
     first = usable & (np.cumsum(usable, axis=1) <= protocol.pool)
     least = int(first.sum(axis=1).min())
-    if m > least:
+    if least < protocol.pool:
         raise EpisodeError(
-            f"m = {m} negatives, but {protocol.name!r} draws from the {protocol.pool} first candidates, "
-            f"of which a position of world {world.name!r} has {least}; the largest m is {least}"
+            f"{protocol.name!r} draws from the first {protocol.pool} candidates of a position, and a position of "
+            f"world {world.name!r} has {least}; build the world with more candidates"
+        )
+    if m > protocol.pool:
+        raise EpisodeError(
+            f"m = {m} negatives, but {protocol.name!r} draws from {protocol.pool}; the largest m is {protocol.pool}"
         )
     depth = int(np.flatnonzero(first.any(axis=0))[-1]) + 1
     keys = np.where(first[:, :depth], rng.random((len(users), depth)), 2.0)

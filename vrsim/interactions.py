@@ -50,6 +50,12 @@ class Interactions:
         known = index >= self.offsets[users][:, None]
         return np.where(known, self.items[np.where(known, index, 0)], 0).astype(np.int64)
 
+    def before(self, users: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Every item before each of B positions: rows int64 (items,), from 0 to B - 1, and items int32 (items,)."""
+        rows = np.repeat(np.arange(len(users)), t)
+        first = self.offsets[users] - (np.cumsum(t) - t)
+        return rows, self.items[np.arange(len(rows)) + np.repeat(first, t)]
+
     @cached_property
     def _pairs(self) -> np.ndarray:
         """Sorted keys user * 2**32 + item, int64 (interactions,)."""

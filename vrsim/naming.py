@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,13 +14,16 @@ __all__ = ["check_options", "parse_name", "parse_value", "write_name"]
 def parse_name(text: str) -> tuple[str, dict[str, Any]]:
     """Split ``name:key=value,key=value`` into the name and its options.
 
-    Numbers, True, False and None become values; everything else stays a string.
+    Numbers, True, False, None and lists of them become values; everything else stays a string. Commas
+    inside brackets do not separate. A first part without "=" (``llm:Qwen/Qwen2.5-7B``) is the option "".
     """
     name, _, rest = text.partition(":")
     options: dict[str, Any] = {}
-    for part in filter(None, rest.split(",")):
+    for place, part in enumerate(re.findall(r"(?:\[[^\]]*\]|[^,])+", rest)):
         key, equals, value = part.partition("=")
-        if not equals or not key.strip():
+        if not equals and place == 0:
+            key, value = "", part
+        elif not equals or not key.strip():
             raise OptionError(f"expected name:option=value,option=value, found {part!r} in {text!r}")
         if key.strip() in options:
             raise OptionError(f"option {key.strip()!r} stands twice in {text!r}")
@@ -28,12 +32,12 @@ def parse_name(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def parse_value(text: str) -> Any:
-    """A Python number, True, False or None where ``text`` spells one, else ``text`` itself."""
+    """The Python number, True, False, None or list that ``text`` spells, else ``text`` itself."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-    return value if value is None or isinstance(value, bool | int | float) else text
+    return value if value is None or isinstance(value, bool | int | float | list) else text
 
 
 def write_name(name: str, options: Mapping[str, Any]) -> str:

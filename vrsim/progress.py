@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 __all__ = ["Progress", "progress_bar", "silent"]
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[float, float, str], None]
 """Called as ``progress(done, total, what)``; ``what`` names the step or says how it goes."""
 
 
-def silent(done: int, total: int, what: str) -> None:
+def silent(done: float, total: float, what: str) -> None:
     """The progress of work that nobody watches."""
 
 
@@ -27,7 +27,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
     with Bar(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=None, title=title)
 
-        def show(done: int, total: int, what: str) -> None:
+        def show(done: float, total: float, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what, refresh=True)
 
         yield show

@@ -7,7 +7,7 @@ from typing import Literal
 
 from vrsim.errors import UnknownNameError
 
-__all__ = ["COHORTS", "PROTOCOLS", "SPLITS", "TASKS", "Protocol", "get_protocol", "protocols"]
+__all__ = ["COHORTS", "PROTOCOLS", "SPLITS", "TASKS", "Protocol", "get_protocol", "list_protocols"]
 
 TASKS = ("judgment", "selection")
 SPLITS = ("train", "test")
@@ -62,7 +62,7 @@ PROTOCOLS = {
 }
 
 
-def protocols() -> list[Protocol]:
+def list_protocols() -> list[Protocol]:
     """All protocols, in the order in which they are documented."""
     return list(PROTOCOLS.values())
 

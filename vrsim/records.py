@@ -5,9 +5,12 @@
 kill cut in half is dropped when the run goes on.
 """
 
+import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +18,18 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 import vrsim
 from vrsim.agent import Decisions
 from vrsim.episodes import Episodes
 from vrsim.errors import ResultsError
-from vrsim.play import BATCH, Played
+from vrsim.loop import BATCH, Played
 
 __all__ = ["Cell", "RunFolder"]
 
 MANIFEST = "manifest.json"
+LOCK = ".lock"  # held while a process works on the run
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,9 @@ class Cell:
 
     @property
     def file(self) -> str:
-        """A readable file name that no other cell has."""
+        """A readable file name that no other cell has, also where names ignore case."""
         text = ".".join([self.protocol, self.task, f"m{self.m}", self.cohort, f"seed{self.seed}", self.agent])
-        return f"{quote(text, safe='=,')}.jsonl"
+        return f"{quote(text, safe='=,')[:150]}.{hashlib.sha256(text.encode()).hexdigest()[:8]}.jsonl"
 
 
 class RunFolder:
@@ -52,34 +57,56 @@ class RunFolder:
         self.path, self.manifest = path, manifest
 
     @classmethod
-    def open(cls, path: Path, config: dict[str, Any], facts: dict[str, Any]) -> "RunFolder":
-        """Start a run, or go on with one of the same configuration.
+    @contextmanager
+    def open(cls, path: Path, config: dict[str, Any], facts: dict[str, Any]) -> "Iterator[RunFolder]":
+        """Start a run, or go on with one of the same configuration, while no other process does.
 
-        ``config`` is what was asked for, ``facts`` what it was run on (world hash, versions); both must
-        agree with what the folder holds. Raises ResultsError if the folder holds anything else.
+        ``config`` is what was asked for, ``facts`` what it was run on; configuration, world and episodes
+        must be those that the folder holds. Raises ResultsError if it holds anything else.
         """
-        file = path / MANIFEST
-        if file.exists():
-            try:
-                manifest = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise ResultsError(f"{file} is damaged ({error}); choose another folder with --out") from error
-            for key, value in {"config": config, "world_hash": facts["world_hash"]}.items():
-                if manifest.get(key) != value:
-                    raise ResultsError(
-                        f"{path} already holds another run ({key} {_short(manifest.get(key))}, now {_short(value)}); "
-                        "choose another folder with --out"
-                    )
-            return cls(path, manifest)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ResultsError(f"{path} exists and holds something else than a run; choose another folder with --out")
+        if path.exists() and not path.is_dir():
+            raise ResultsError(f"{path} is not a folder; choose another one with --out")
         try:
-            (path / "cells").mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path / LOCK)
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ResultsError(f"{path} is in use by another process; wait for it or choose another folder") from None
         except OSError as error:
-            raise ResultsError(f"{path} cannot be made: {error}") from error
-        run = cls(path, {"config": config, **facts, **_origin(), "finished": False})
-        run._write_manifest()
-        return run
+            raise ResultsError(f"{path} cannot be written: {error}") from error
+        try:
+            yield cls(path, cls._manifest(path, config, facts))
+        finally:
+            lock.release()
+
+    @staticmethod
+    def _manifest(path: Path, config: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+        file = path / MANIFEST
+        if not file.exists():
+            others = {entry.name for entry in path.iterdir()} - {LOCK, f".{MANIFEST}"}
+            if others:
+                raise ResultsError(f"{path} holds something else than a run; choose another folder with --out")
+            return {"config": config, **facts, **_origin(), "finished": False}
+        try:
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+            held = {key: manifest[key] for key in ("config", "world_hash", "episodes")}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ResultsError(f"{file} is damaged ({error!r}); choose another folder with --out") from error
+        now = {"config": config, "world_hash": facts["world_hash"], "episodes": facts["episodes"]}
+        for key, value in now.items():
+            if held[key] != value:
+                raise ResultsError(
+                    f"{path} already holds another run ({key} {_short(held[key])}, now {_short(value)}); "
+                    "choose another folder with --out"
+                )
+        return manifest
+
+    def begin(self) -> None:
+        """Note that the run is not finished, before a cell is played."""
+        if self.finished or not (self.path / MANIFEST).exists():
+            self.manifest["finished"] = False
+            self._write_manifest()
+        (self.path / "cells").mkdir(exist_ok=True)
 
     @property
     def finished(self) -> bool:
@@ -119,17 +146,20 @@ class RunFolder:
 
     def append(self, cell: Cell, played: Played) -> None:
         """Write one batch, in one go. Raises ResultsError if it cannot be stored."""
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _to_rows(played))
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in _to_rows(played))
         try:
             with (self.path / "cells" / cell.file).open("ab") as file:
-                file.write(text.encode("utf-8", "surrogatepass"))
+                file.write(text.encode("ascii"))
         except OSError as error:
             raise ResultsError(f"{self.path}: the records could not be written: {error}") from error
 
     def _write_manifest(self) -> None:
         temporary = self.path / f".{MANIFEST}"
-        temporary.write_text(json.dumps(self.manifest, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.path / MANIFEST)
+        try:
+            temporary.write_text(json.dumps(self.manifest, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(self.path / MANIFEST)
+        except OSError as error:
+            raise ResultsError(f"{self.path}: the manifest could not be written: {error}") from error
 
 
 def _to_rows(played: Played) -> list[dict[str, Any]]:
@@ -167,7 +197,7 @@ def _from_rows(rows: list[dict[str, Any]], episodes: Episodes, start: int) -> Pl
     index = np.arange(start, start + len(rows))
     decisions = Decisions(
         np.array([row["action"] for row in rows]),
-        np.array([row["valid"] for row in rows]),
+        np.array([row["valid"] for row in rows], bool),
         [row["text"] for row in rows] if "text" in rows[0] else None,
         np.array([row["probability"] for row in rows]) if "probability" in rows[0] else None,
     )

@@ -54,6 +54,11 @@ def make_agent(text: str) -> Agent:
     """
     name, options = parse_name(text)
     cls = agent_class(name)
+    if "" in options:  # ``llm:some/model`` gives the first option of the class without its name
+        first = next(iter(inspect.signature(cls).parameters), "")
+        if first in options:
+            raise OptionError(f"option {first!r} stands twice in {text!r}")
+        options = {first: options.pop("")} | options
     check_options(f"agent {name!r}", cls, options)
     try:
         inspect.signature(cls).bind(**options)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import DegenerateDataWarning, bootstrap
 
-from vrsim.play import Played
+from vrsim.loop import Played
 from vrsim.scoring import Counts, count, implied_base_rate
 
 __all__ = ["METRICS", "Estimate", "Score", "evaluate"]
@@ -87,6 +87,7 @@ def _estimate(counts: Counts, metric: str, seed: int) -> Estimate:
             paired=True,
             vectorized=True,
             n_resamples=RESAMPLES,
+            batch=max(1, 4_000_000 // len(columns[0])),  # 32 MB of drawn users at a time
             method="percentile",
             rng=np.random.default_rng(seed),
         )

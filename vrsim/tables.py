@@ -12,19 +12,22 @@ from vrsim.statistics import Estimate
 __all__ = ["result_tables"]
 
 
-def result_tables(rows: Sequence[Row], world: str) -> list[Table]:
-    """One table per protocol and task, and one of the agents' speed. The best accuracies are bold."""
-    tables = []
+def result_tables(rows: Sequence[Row], world: str) -> list[Table | str]:
+    """One table with a line of explanation per protocol and task, and one of the agents' speed.
+
+    The best accuracies are bold.
+    """
+    tables: list[Table | str] = []
     for protocol in dict.fromkeys(row.protocol for row in rows):
         for task in dict.fromkeys(row.task for row in rows if row.protocol == protocol):
             chosen = [row for row in rows if row.protocol == protocol and row.task == task]
             make = _judgment if task == "judgment" else _selection
-            tables.append(make(chosen, f"{world}, {protocol}: {task}"))
+            tables += [make(chosen, f"{world}, {protocol}: {task}"), _explanation(chosen)]
     return [*tables, _agents(rows)]
 
 
 def _judgment(rows: list[Row], title: str) -> Table:
-    table = _table(title, _caption(rows))
+    table = _table(title)
     for name in rows[0].score.metrics:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("base\nrate", justify="right", no_wrap=True)
@@ -37,7 +40,7 @@ def _judgment(rows: list[Row], title: str) -> Table:
 
 
 def _selection(rows: list[Row], title: str) -> Table:
-    table = _table(title, _caption(rows))
+    table = _table(title)
     sizes = list(dict.fromkeys(row.m for row in rows))
     for m in sizes:
         table.add_column(f"m = {m}\nchance {_number(1 / (m + 1))}", justify="right", no_wrap=True)
@@ -49,7 +52,7 @@ def _selection(rows: list[Row], title: str) -> Table:
 
 
 def _agents(rows: Sequence[Row]) -> Table:
-    table = _table("agents: how fast they answer, and how often not readably", None)
+    table = _table("agents: unreadable answers and speed")
     for head in ("decisions", "invalid", "decisions per second"):
         table.add_column(head, justify="right")
     for agent in dict.fromkeys(row.agent for row in rows):
@@ -61,17 +64,17 @@ def _agents(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _table(title: str, caption: str | None) -> Table:
-    left = {"title_justify": "left", "caption_justify": "left"}
-    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), **left)
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("agent", no_wrap=True)
     return table
 
 
-def _caption(rows: list[Row]) -> str:
+def _explanation(rows: list[Row]) -> str:
     score, cohort = rows[0].score, rows[0].cohort
     who = "test users" if cohort == "all" else f"{cohort} test users"
-    return f"{score.users} {who}, {len(score.by_seed)} seeds; below each number its 95 % interval over users"
+    seeds = "1 seed" if len(score.by_seed) == 1 else f"{len(score.by_seed)} seeds"
+    return f"{score.users} {who}, {seeds}; below each number its 95 % interval (bootstrap over users)\n"
 
 
 def _cell(estimate: Estimate, best: bool) -> str:

@@ -20,26 +20,33 @@ from gymnasium.utils.env_checker import check_env
 
 from vrsim.agent import Agent, Decisions
 from vrsim.episodes import Episodes, make_episodes
-from vrsim.play import play
+from vrsim.loop import play
 from vrsim.world import World
 
 __all__ = ["AgentContract", "EnvironmentContract", "without_future"]
 
-QUESTIONS = (("vragent-paper", "judgment", 1), ("uniform", "judgment", 1), ("vragent-paper", "selection", 3))
+QUESTIONS = (
+    ("tiny", "vragent-paper", "judgment", 1),
+    ("tiny", "uniform", "selection", 4),
+    ("tiny:holdout=2", "uniform", "judgment", 1),
+    ("tiny:holdout=2", "vragent-paper", "selection", 3),
+)
 
 
-def without_future(world: World, users: np.ndarray) -> World:
-    """The same world in which the held-out interactions of some users are items drawn anew.
+def without_future(world: World, positions: np.ndarray) -> World:
+    """The same world in which what happened at some positions and later is drawn anew.
 
-    Candidates and everything a recommender may learn from stay as they are; the ranks of the targets
-    are hidden. An agent that decides otherwise in this world has looked at an answer.
+    ``positions`` is int64 (N, 2): user, t. Candidates and everything a recommender may learn from stay as
+    they are; the ranks of the targets are hidden. An agent that decides otherwise in this world has
+    looked at an answer.
     """
     rng = np.random.default_rng(0)
     items = world.interactions.items.copy()
-    for user in users:
+    for user in np.unique(positions[:, 0]):
+        begin = world.interactions.offsets[user] + positions[positions[:, 0] == user, 1].min()
         end = world.interactions.offsets[user + 1]
         unseen = np.setdiff1d(np.arange(1, world.n_items + 1), world.interactions.of(user))
-        items[end - world.holdout : end] = rng.choice(unseen, world.holdout, replace=False)
+        items[begin:end] = rng.choice(unseen, end - begin, replace=False)
     old = world.interactions
     changed = copy.copy(world)
     object.__setattr__(changed, "interactions", replace(old, items=items))
@@ -57,8 +64,7 @@ class AgentContract:
         raise TypeError("an AgentContract needs a make() that returns the agent to test")
 
     def _questions(self) -> list[Episodes]:
-        world = World.load("tiny")
-        return [make_episodes(world, *question) for question in QUESTIONS]
+        return [make_episodes(World.load(world), *question) for world, *question in QUESTIONS]
 
     def _fitted(self, episodes: Episodes) -> Agent:
         agent = self.make()
@@ -109,14 +115,24 @@ class AgentContract:
             agent = self._fitted(episodes)
             observations = episodes.observe(np.arange(len(episodes)))
             before = copy.deepcopy(observations)
+            agent.reset(0)
             agent.act(observations)
             for name, array in before.items():
                 np.testing.assert_array_equal(array, observations[name])
 
+    def test_a_decision_does_not_depend_on_the_other_questions_of_the_batch(self) -> None:
+        for episodes in self._questions():
+            agent = self._fitted(episodes)
+            index = np.arange(len(episodes))
+            others = np.roll(index, len(index) // 2)
+            keep = index % 2 == 0
+            mixed = self._act(agent, episodes.observe(np.where(keep, index, others)))
+            whole = self._act(agent, episodes.observe(index))
+            np.testing.assert_array_equal(mixed.action[keep], whole.action[keep])
+
     def test_does_not_read_the_future_of_the_users_it_is_asked_about(self) -> None:
         for episodes in self._questions():
-            tested = np.unique(episodes.positions[:, 0])
-            other = without_future(episodes.world, tested)
+            other = without_future(episodes.world, episodes.positions)
             observations = episodes.observe(np.arange(len(episodes)))
             honest, blind = self.make(), self.make()
             honest.fit(episodes.world, episodes.training())

@@ -1,6 +1,6 @@
 """A world: everything an episode needs and an agent may not change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ class World:
     manifest: dict[str, Any]  # configuration, versions, counts, recommender metrics, hash
     path: Path | None = None  # the folder it was loaded from; None = it was never stored
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Fields only: what was computed or loaded on first use is so again."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
     @staticmethod
     def load(name: str | Path) -> "World":
         """A world by built-in name ("tiny", "ml-100k", with options "ml-100k:recommender=EASE") or by folder.
@@ -58,7 +62,7 @@ class World:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything that can change an episode or an agent's score."""
+        """SHA-256 of everything that an episode is made from: interactions, catalog, candidates, holdout."""
         return self.manifest["hash"]
 
     @cached_property

@@ -52,18 +52,22 @@ def locked(target: Path) -> Iterator[None]:
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.parent / f".{target.name}.lock")
+        lock.acquire()
     except OSError as error:
         raise WorldError(f"{target} could not be written: {error}") from error
-    with FileLock(target.parent / f".{target.name}.lock"):
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes ``target`` when the block ends well and vanishes when it does not."""
     remove_leftovers(target)
-    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent))
     try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.building-", dir=target.parent))
         yield folder
         for file in sorted(folder.rglob("*")):
             if file.is_file():

@@ -9,6 +9,7 @@ from dataclasses import asdict, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import platformdirs
 
@@ -18,12 +19,14 @@ from vrsim.building import (
     build,
     make_config,
     make_world,
+    versions,
 )
 from vrsim.data import Data, read_data
 from vrsim.errors import UnknownNameError, WorldError
 from vrsim.naming import parse_name, write_name
 from vrsim.progress import progress_bar
 from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender
+from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 from vrsim.tiny import tiny_data
 from vrsim.world import World
 from vrsim.world_files import locked, read_world, staged
@@ -36,7 +39,7 @@ __all__ = ["BUILT_IN", "build_named", "home", "listing", "load", "load_recommend
 
 def _ml_100k(config: BuildConfig) -> Data:
     """MovieLens-100K (GroupLens; Harper and Konstan, ACM TiiS 2015), from the files inside RecBole."""
-    from vrsim.recommender.recbole_setup import require_recbole
+    from vrsim.recommender.recbole_settings import require_recbole
 
     require_recbole()
     folder = Path(importlib.util.find_spec("recbole").origin).parent / "dataset_example" / "ml-100k"
@@ -57,7 +60,7 @@ def home() -> Path:
 def load(name: str | Path) -> World:
     """See World.load."""
     built_in = isinstance(name, str) and name.partition(":")[0] in BUILT_IN
-    if not built_in and (isinstance(name, Path) or Path(name).is_dir() or os.sep in name.partition(":")[0]):
+    if not built_in and (isinstance(name, Path) or Path(name).is_dir() or {"/", os.sep} & {*name.partition(":")[0]}):
         folder = Path(name)
         if not folder.is_dir():
             raise WorldError(f"no world folder at {folder}")
@@ -68,7 +71,16 @@ def load(name: str | Path) -> World:
     folder = _folder(source, config)
     if not folder.exists():
         return build_named(name, exist_ok=True)
-    return read_world(folder)
+    world = read_world(folder)
+    made_with = world.manifest["recommender"].get("settings")
+    if made_with is not None and importlib.util.find_spec("recbole"):
+        config = RecBoleConfig(config.recommender, config.options, config.seed)
+        if resolved_options(config) != made_with:
+            raise WorldError(
+                f"world {name} was built with other default settings of {config.model} than this version of vrsim "
+                f"has; build it again with: vrsim world build {name} --force"
+            )
+    return world
 
 
 def build_named(name: str, force: bool = False, exist_ok: bool = False) -> World:
@@ -85,7 +97,7 @@ def build_named(name: str, force: bool = False, exist_ok: bool = False) -> World
 def listing() -> list[dict[str, str]]:
     """Every built-in world and every world in the cache folder: name, state, about."""
     rows = []
-    stored = {folder.name.replace("--", ":") for folder in (home() / "worlds").glob("[!.]*") if folder.is_dir()}
+    stored = {unquote(folder.name) for folder in (home() / "worlds").glob("[!.]*") if folder.is_dir()}
     for name in sorted({*BUILT_IN, *stored}):
         source = name.partition(":")[0]
         state = "in memory" if source == "tiny" else "built" if name in stored else "built on first use"
@@ -94,7 +106,7 @@ def listing() -> list[dict[str, str]]:
 
 
 def _folder(source: str, config: BuildConfig) -> Path:
-    return home() / "worlds" / _canonical(source, config).replace(":", "--")
+    return home() / "worlds" / quote(_canonical(source, config), safe="=,")
 
 
 def _parse(name: str) -> tuple[str, BuildConfig]:
@@ -135,16 +147,24 @@ def load_recommender(world: World) -> Recommender:
 
 
 def train_recommender(world: World, model: str, options: Mapping[str, Any]) -> "RecBoleRecommender":
-    """Another RecBole model, trained on the same part of ``world``; kept in the cache folder for next time."""
-    from vrsim.recommender.recbole_models import RecBoleConfig, RecBoleRecommender
+    """Another RecBole model, trained on the same part of ``world``; kept in the cache folder for next time.
 
-    config = RecBoleConfig(model, dict(options))
-    key = hashlib.sha256(json.dumps([world.hash, asdict(config)], sort_keys=True).encode()).hexdigest()
-    folder = home() / "recommenders" / f"{model}-{key[:16]}"
-    with locked(folder):
-        if not folder.exists():
-            with progress_bar(f"training {model} on {world.name}") as progress, staged(folder) as private:
-                trained = RecBoleRecommender.train(config, world.interactions, world.catalog, world.holdout, progress)
-                trained.save(private)
-            return trained
+    ``options`` are RecBole's settings, and ``seed``.
+    """
+    from vrsim.recommender.recbole_models import RecBoleRecommender
+
+    rest = {name: value for name, value in options.items() if name != "seed"}
+    config = RecBoleConfig(model, rest, options.get("seed", RecBoleConfig.seed))
+    key = json.dumps([world.hash, model, config.seed, resolved_options(config), versions().get("recbole")])
+    folder = home() / "recommenders" / f"{model}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    if not folder.exists():
+        with locked(folder):
+            if not folder.exists():
+                with progress_bar(f"training {model} on {world.name}") as progress:
+                    trained = RecBoleRecommender.train(
+                        config, world.interactions, world.catalog, world.holdout, progress
+                    )
+                with staged(folder) as private:
+                    trained.save(private)
+                return trained
     return RecBoleRecommender.load(folder, world.interactions, world.catalog, world.holdout)

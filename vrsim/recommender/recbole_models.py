@@ -3,7 +3,6 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from vrsim.catalog import Catalog
-from vrsim.errors import WorldError
+from vrsim.errors import DataError, WorldError
 from vrsim.interactions import Interactions
-from vrsim.recommender.recbole_setup import RecBoleConfig, contained, old_names, prepare, require_recbole
+from vrsim.progress import Progress, silent
+from vrsim.recommender.recbole_settings import RecBoleConfig, require_recbole, resolved_options
+from vrsim.recommender.recbole_setup import contained, old_names, prepare
 
 __all__ = ["RecBoleRecommender"]
-
-Progress = Callable[[int, int, str], None]  # done, total, what happened
 
 
 class RecBoleRecommender:
@@ -39,7 +38,7 @@ class RecBoleRecommender:
         interactions: Interactions,
         catalog: Catalog,
         holdout: int = 1,
-        progress: Progress = lambda done, total, text: None,
+        progress: Progress = silent,
     ) -> "RecBoleRecommender":
         """Train on everything but the last ``holdout`` interactions of each user.
 
@@ -58,14 +57,18 @@ class RecBoleRecommender:
             settings, dataset = prepare(config, interactions, catalog, holdout, Path(folder))
             init_seed(config.seed, reproducibility=True)
             train_data, valid_data, test_data = data_preparation(settings, dataset)
+            if not len(train_data.dataset) or not len(valid_data.dataset):
+                raise DataError(f"{config.model} needs users with at least {holdout + 3} interactions, none has them")
             model = settings.model_class(settings, train_data.dataset).to(settings["device"])
             trainer = get_trainer(settings["MODEL_TYPE"], settings["model"])(settings, model)
+            recommender = cls(config, settings, dataset, model)
             with_history = trainer._full_sort_batch_eval
-            trainer._full_sort_batch_eval = lambda batch: _without_history(*with_history(batch))
+            trainer._full_sort_batch_eval = lambda batch: recommender._without_history(
+                interactions, *with_history(batch)
+            )
             watch = _Watch(trainer, progress)
             trainer.fit(train_data, valid_data, saved=False, verbose=False, callback_fn=watch.validated)
             watch.restore_best()
-            recommender = cls(config, settings, dataset, model)
             recommender.report = {
                 "valid": _evaluate(trainer, valid_data),
                 "test": _evaluate(trainer, test_data),
@@ -116,13 +119,29 @@ class RecBoleRecommender:
             scores = self._model.predict(batch)
         return scores.view(len(users), -1).float().cpu().numpy()
 
+    def _without_history(self, interactions: Interactions, rows: Any, scores: Any, *positives: Any) -> tuple[Any, ...]:
+        """What RecBole's ``_full_sort_batch_eval`` returns, with the history out of the ranking.
+
+        RecBole does so for every model that is not sequential. A world holds no repeated interaction,
+        so the history of a sequential model could only push the target down.
+        """
+        import torch
+
+        if "item_id_list" in rows.columns:
+            users = np.argsort(self._recbole_users)[rows["user_id"].cpu().numpy() - 1]
+            t = rows["timestamp"].cpu().numpy().astype(np.int64)  # prepare() writes places as times
+            row, seen = interactions.before(users, t)
+            scores[torch.from_numpy(row), torch.from_numpy(self._recbole_items[seen])] = -np.inf
+        return rows, scores, *positives
+
     def save(self, folder: Path) -> None:
         """Write ``weights.safetensors`` and ``config.json``."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file(_state(self._model), folder / "weights.safetensors")
-        text = json.dumps({**asdict(self.config), "report": self.report}, indent=1)
+        facts = {"settings": resolved_options(self.config), "report": self.report}
+        text = json.dumps({**asdict(self.config), **facts}, indent=1)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -135,6 +154,7 @@ class RecBoleRecommender:
         try:
             saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             report = saved.pop("report")
+            del saved["settings"]  # for readers; the configuration gives them again
             config = RecBoleConfig(**saved)
             weights = load_file(folder / "weights.safetensors")
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -142,21 +162,10 @@ class RecBoleRecommender:
         with contained(), tempfile.TemporaryDirectory() as temporary:
             settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary))
             model = settings.model_class(settings, dataset.build()[0]).to(settings["device"])
-            _restore(model, weights)
+            _restore(model, {name: value.to(settings["device"]) for name, value in weights.items()})
             recommender = cls(config, settings, dataset, model)
         recommender.report = report
         return recommender
-
-
-def _without_history(interaction: Any, scores: Any, *positives: Any) -> tuple[Any, ...]:
-    """What RecBole's ``_full_sort_batch_eval`` returns, with the history out of the ranking.
-
-    RecBole does so for every model that is not sequential. A world holds no repeated interaction, so
-    the history of a sequential model can only push the target down.
-    """
-    if "item_id_list" in interaction.columns:
-        scores.scatter_(1, interaction["item_id_list"].to(scores.device), -np.inf)
-    return interaction, scores, *positives
 
 
 def _evaluate(trainer: Any, loader: Any) -> dict[str, float]:

@@ -6,14 +6,11 @@ and scipy 1.13 have removed. None of that leaves this module.
 """
 
 import contextlib
-import importlib.util
 import logging
 import os
 import random
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,93 +18,11 @@ from unittest.mock import patch
 import numpy as np
 
 from vrsim.catalog import Catalog
-from vrsim.errors import DependencyError, OptionError, UnknownNameError
+from vrsim.errors import OptionError
 from vrsim.interactions import Interactions
+from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 
-__all__ = ["RecBoleConfig", "contained", "old_names", "prepare", "recbole_models", "require_recbole"]
-
-# Settings that differ from RecBole's defaults, for every model and by model. One setting is vrsim's own:
-# ``linear_decay`` lowers the learning rate to 0 over the epochs. With it the last epoch is as good as any,
-# and ``eval_step`` 0 keeps its weights: on small data the validation metric moves more by chance from
-# epoch to epoch than by training, so that choosing the best one is choosing at random.
-COMMON: dict[str, Any] = {
-    "USER_ID_FIELD": "user_id",
-    "ITEM_ID_FIELD": "item_id",
-    "TIME_FIELD": "timestamp",
-    "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "year", "genres"]},
-    "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
-    "metrics": ["Hit", "NDCG"],
-    "topk": [10, 20],
-    "valid_metric": "NDCG@20",
-    "metric_decimal_place": 6,
-    "MAX_ITEM_LIST_LENGTH": 50,
-    "train_neg_sample_args": {
-        "distribution": "uniform",
-        "sample_num": 1,
-        "alpha": 1.0,
-        "dynamic": False,
-        "candidate_num": 0,
-    },
-    "epochs": 100,
-    "stopping_step": 10,
-    "linear_decay": False,
-}
-WINDOWS: dict[str, Any] = {
-    "train_batch_size": 16,  # a row is a window of up to 50 targets, so this is some 650 targets
-    "learning_rate": 2e-3,
-    "linear_decay": True,
-    "epochs": 24,
-    "eval_step": 0,
-}
-BY_MODEL: dict[str, dict[str, Any]] = {
-    "SASRec": WINDOWS | {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
-    "GRU4Rec": WINDOWS,
-    "NextItNet": WINDOWS,
-    "Pop": {"train_neg_sample_args": None},  # else it counts the sampled negatives too
-}
-
-
-@dataclass(frozen=True)
-class RecBoleConfig:
-    """Which RecBole model to train, and how."""
-
-    model: str = "SASRec"  # the name of a model of RecBole
-    options: Mapping[str, Any] = field(default_factory=dict)  # RecBole's settings, by RecBole's names
-    seed: int = 2020  # RecBole's own default
-
-
-def require_recbole() -> None:
-    """Raise DependencyError unless RecBole can be imported."""
-    missing = [name for name in ("torch", "recbole", "kmeans_pytorch") if not importlib.util.find_spec(name)]
-    if missing:
-        raise DependencyError(
-            f"a trained recommender needs {' and '.join(missing)}, not installed here. "
-            "Install with: pip install 'vrsim[recbole]'"
-        )
-
-
-@cache
-def recbole_models() -> list[str]:
-    """Names of RecBole's models."""
-    require_recbole()
-    return sorted(path.stem for path in (_properties() / "model").glob("*.yaml"))
-
-
-def _properties() -> Path:
-    spec = importlib.util.find_spec("recbole")
-    return Path(spec.origin).parent / "properties"
-
-
-@cache
-def _defaults(model: str) -> dict[str, Any]:
-    """RecBole's own defaults: the general ones and those of the model."""
-    import yaml
-
-    files = (_properties() / "overall.yaml", _properties() / "model" / f"{model}.yaml")
-    settings: dict[str, Any] = {}
-    for file in files:
-        settings |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    return settings
+__all__ = ["contained", "old_names", "prepare"]
 
 
 @contextlib.contextmanager
@@ -192,6 +107,7 @@ def contained() -> Iterator[None]:
         def add_hparams(self, *args: Any) -> None: ...
 
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    gpu_states = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -212,6 +128,7 @@ def contained() -> Iterator[None]:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.random.set_rng_state(states[2])
+        torch.cuda.set_rng_state_all(gpu_states)
         torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
 
 
@@ -234,8 +151,6 @@ def prepare(
 
 
 def _settings(config: RecBoleConfig, folder: Path) -> Any:
-    if config.model not in recbole_models():
-        raise UnknownNameError("RecBole model", config.model, recbole_models())
     import torch
     from recbole.config import Config
 
@@ -253,15 +168,7 @@ def _settings(config: RecBoleConfig, folder: Path) -> Any:
             device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
             self.final_config_dict.update(device=device, single_spec=True, local_rank=0)
 
-    defaults = _defaults(config.model)
-    known = {*defaults, *COMMON}
-    for name in config.options:
-        if name not in known:
-            raise UnknownNameError(f"option of {config.model}", name, known)
-    options = COMMON | BY_MODEL.get(config.model, {}) | dict(config.options)
-    if (defaults | options).get("loss_type") == "CE":
-        options["train_neg_sample_args"] = None  # cross entropy over all items samples nothing
-    options |= {
+    options = resolved_options(config) | {
         "data_path": str(folder),
         "checkpoint_dir": str(folder / "checkpoints"),
         "seed": config.seed,

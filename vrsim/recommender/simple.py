@@ -80,8 +80,7 @@ def rank_unseen(
         raise DataError(f"the recommender's score() must return shape {(len(users), n_items + 1)}, got {scores.shape}")
     if np.isnan(scores[:, 1:]).any():
         raise DataError("the recommender's score() returned NaN")
-    row = np.repeat(np.arange(len(users)), t)
-    seen = interactions.items[np.arange(len(row)) + np.repeat(interactions.offsets[users] - np.cumsum(t) + t, t)]
+    row, seen = interactions.before(users, t)
     scores[row, seen] = -np.inf
     scores[:, 0] = -np.inf
 

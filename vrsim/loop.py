@@ -12,7 +12,7 @@ from vrsim.errors import ActionError
 from vrsim.progress import Progress, silent
 from vrsim.seeding import derive
 
-__all__ = ["BATCH", "Played", "play"]
+__all__ = ["BATCH", "Played", "join", "play"]
 
 BATCH = 256  # episodes per call of the agent
 
@@ -51,25 +51,27 @@ def play(
     """
     if fit:
         agent.fit(episodes.world, episodes.training())
-    played = []
-    for old in before or []:
-        agent.learn(old.decisions, old.reward)
-        played.append(old)
+    learns = episodes.task == "selection"
+    played = list(before or [])
+    for old in played:
+        if learns:
+            agent.learn(episodes.observe(old.index), old.decisions, old.reward)
     for start in range(sum(len(old.index) for old in played), len(episodes), batch):
         index = np.arange(start, min(start + batch, len(episodes)))
-        observations = episodes.observe(index)
         agent.reset(derive(seed, "play", start))
+        observations = episodes.observe(index)
         started = time.perf_counter()
         decisions = agent.act(observations)
         spent = time.perf_counter() - started
         _check(agent, decisions, episodes, len(index))
         correct = episodes.correct(index, decisions.action) & decisions.valid
         reward = episodes.reward(correct)
-        agent.learn(decisions, reward)
+        if learns:
+            agent.learn(episodes.observe(index), decisions, reward)
         played.append(Played(episodes, index, decisions, correct, reward, np.full(len(index), spent / len(index))))
         write(played[-1])
         progress(int(index[-1]) + 1, len(episodes), "")
-    return _join(played)
+    return join(played)
 
 
 def _check(agent: Agent, decisions: Decisions, episodes: Episodes, size: int) -> None:
@@ -84,7 +86,8 @@ def _check(agent: Agent, decisions: Decisions, episodes: Episodes, size: int) ->
         )
 
 
-def _join(parts: list[Played]) -> Played:
+def join(parts: list[Played]) -> Played:
+    """Batches of one agent and one set of episodes as one."""
     decisions = [part.decisions for part in parts]
     texts = None if any(d.text is None for d in decisions) else [t for d in decisions for t in d.text]
     chances = [d.probability for d in decisions]

@@ -6,7 +6,7 @@ import pytest
 from vrsim.agent import Agent, Decisions
 from vrsim.episodes import make_episodes
 from vrsim.errors import ActionError
-from vrsim.play import BATCH, play
+from vrsim.loop import BATCH, play
 from vrsim.registry import make_agent
 from vrsim.world import World
 
