@@ -49,11 +49,11 @@ class RecBoleRecommender:
         is the figure that RecBole alone would print, which lets the items of the history compete.
         """
         require_recbole()
-        from recbole.data import data_preparation
-        from recbole.utils import ModelType, get_trainer, init_seed
-
         started = time.perf_counter()
         with contained(), tempfile.TemporaryDirectory() as folder:
+            from recbole.data import data_preparation
+            from recbole.utils import ModelType, get_trainer, init_seed
+
             settings, dataset = prepare(config, interactions, catalog, holdout, Path(folder))
             init_seed(config.seed, reproducibility=True)
             train_data, valid_data, test_data = data_preparation(settings, dataset)
@@ -149,20 +149,21 @@ class RecBoleRecommender:
         """Read what ``save`` wrote; interactions, catalog and holdout must be those of the training."""
         require_recbole()
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
-        try:
-            saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            report = saved.pop("report")
-            del saved["settings"]  # for readers; the configuration gives them again
-            config = RecBoleConfig(**saved)
-            weights = load_file(folder / "weights.safetensors")
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise WorldError(f"{folder}: config or weights are damaged ({error}); delete the folder") from error
         with contained(), tempfile.TemporaryDirectory() as temporary:
-            settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary))
-            model = settings.model_class(settings, dataset.build()[0]).to(settings["device"])
-            _restore(model, {name: value.to(settings["device"]) for name, value in weights.items()})
+            from safetensors.torch import load_file
+
+            try:
+                saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+                report = saved.pop("report")
+                del saved["settings"]  # for readers; the configuration gives them again
+                config = RecBoleConfig(**saved)
+                settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary))
+                model = settings.model_class(settings, dataset.build()[0]).to(settings["device"])
+                weights = load_file(folder / "weights.safetensors", device=str(settings["device"]))
+                _restore(model, weights)
+            except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+                raise WorldError(f"{folder}: config or weights are damaged ({error}); delete the folder") from error
             recommender = cls(config, settings, dataset, model)
         recommender.report = report
         return recommender
