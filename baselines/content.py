@@ -31,12 +31,13 @@ class Content(ScoreAgent):
             " ".join([title, *("genre_" + g.replace(" ", "_") for g in genres), caption])
             for title, genres, caption in zip(catalog.titles, catalog.genres, catalog.captions, strict=True)
         ]
+        words.append("word")  # a row of no item: without it, titles without any word would be an error
         vectorizer = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True, dtype=np.float32)
-        self._vectors = vectorizer.fit_transform(words)  # sparse (n_items + 1, words), row 0 is empty
+        self._vectors = vectorizer.fit_transform(words)  # sparse, row 0 is empty
 
     def score(self, observations: Observations) -> np.ndarray:
         history, slate = observations["history"], observations["slate"]
-        profile = sum(self._vectors[column] for column in history.T)  # sparse (B, words)
-        profile = normalize(profile)
+        profile = sum(self._vectors[column] for column in history.T)
+        profile = normalize(profile)  # sparse (B, words)
         columns = [self._vectors[column].multiply(profile).sum(axis=1) for column in slate.T]
         return np.asarray(np.hstack(columns), float)  # (B, K)

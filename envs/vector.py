@@ -21,7 +21,8 @@ class DecisionVectorEnv(VectorEnv):
 
     Autoreset is SAME_STEP: ``step`` returns the next observations, and what was answered stands in
     ``info["final_info"]`` (``episode_id``, ``answer``, ``correct``) and ``info["final_obs"]``, each a
-    dict of arrays over all sub-environments.
+    dict of arrays over all sub-environments. Gymnasium's vector wrappers want NEXT_STEP autoreset; for
+    those use ``gym.make_vec(..., vectorization_mode="sync")``.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from vrsim.errors import DecisionError
+
 if TYPE_CHECKING:
     from vrsim.episodes import Episodes
     from vrsim.world import World
@@ -29,20 +31,23 @@ class Decisions:
     def __post_init__(self) -> None:
         action = np.asarray(self.action)
         if action.ndim != 1 or action.dtype.kind not in "iu":
-            raise TypeError(f"Decisions.action must be integers of shape (B,), got {action.dtype} {action.shape}")
+            raise DecisionError(f"Decisions.action must be integers of shape (B,), got {action.dtype} {action.shape}")
         valid = np.ones(len(action), bool) if self.valid is None else np.asarray(self.valid)
         if valid.shape != action.shape or valid.dtype != bool:
-            raise TypeError(f"Decisions.valid must be bool of shape {action.shape}, got {valid.dtype} {valid.shape}")
-        if self.text is not None and len(self.text) != len(action):
-            raise TypeError(f"Decisions.text must have one entry per action: {len(action)}, got {len(self.text)}")
+            raise DecisionError(
+                f"Decisions.valid must be bool of shape {action.shape}, got {valid.dtype} {valid.shape}"
+            )
+        text = [""] * len(action) if self.text is None else self.text
+        if len(text) != len(action) or not all(isinstance(words, str) for words in text):
+            raise DecisionError(f"Decisions.text must be {len(action)} strings, one per action")
         if self.probability is not None:
             probability = np.asarray(self.probability, float)
             if probability.ndim != 2 or len(probability) != len(action):
-                raise TypeError(
+                raise DecisionError(
                     f"Decisions.probability must be floats of shape ({len(action)}, K), got {probability.shape}"
                 )
             if not ((probability >= 0) & (probability <= 1)).all():
-                raise ValueError("Decisions.probability must lie between 0 and 1 and not be NaN")
+                raise DecisionError("Decisions.probability must lie between 0 and 1 and not be NaN")
             object.__setattr__(self, "probability", probability)
         object.__setattr__(self, "action", action.astype(np.int64))
         object.__setattr__(self, "valid", valid)

@@ -13,7 +13,7 @@ from vrsim.errors import OptionError, UnknownNameError, WorldError
 from vrsim.progress import Progress, silent
 from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender, rank_unseen
 from vrsim.world import World
-from vrsim.world_files import MANIFEST, digest, locked, read_world, staged, write_world
+from vrsim.world_files import digest, is_world, locked, read_world, staged, write_world
 
 __all__ = ["TRANSITIONS", "BuildConfig", "build", "make_config", "make_world", "versions"]
 
@@ -33,8 +33,10 @@ class BuildConfig:
     def __post_init__(self) -> None:
         for name, least in {"holdout": 1, "candidates": 1, "seed": 0}.items():
             value = getattr(self, name)
-            if type(value) is not int or value < least:
+            if type(value) is not int or not least <= value < 2**32:
                 raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
+        if not isinstance(self.recommender, str):
+            raise OptionError(f"recommender must be the name of a model, found {self.recommender!r}")
 
     @property
     def shortest(self) -> int:
@@ -75,7 +77,7 @@ def build(
             return read_world(folder)
         if folder.exists() and not force:
             raise WorldError(f"{folder} exists already. Choose another folder, or replace it with --force")
-        if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+        if folder.exists() and not is_world(folder):
             raise WorldError(f"{folder} holds something else than a world and will not be replaced")
         world, used = make_world(name or folder.name, data, config, recommender, progress)
         with staged(folder) as private:

@@ -126,7 +126,7 @@ def world_build(
     """
     from vrsim import building, worlds
     from vrsim.data import read_data
-    from vrsim.naming import parse_name
+    from vrsim.naming import parse_value
     from vrsim.progress import progress_bar
 
     if (name is None) == (interactions is None):
@@ -139,7 +139,14 @@ def world_build(
     else:
         if out is None:
             raise OptionError("--interactions needs --out, the folder of the new world")
-        options = parse_name("world:" + ",".join(option or []))[1]
+        options = {}
+        for text in option or []:
+            key, equals, value = text.partition("=")
+            if not equals or not key:
+                raise OptionError(f"expected --option KEY=VALUE, found {text!r}")
+            options[key] = parse_value(value)
+        if out.name in worlds.BUILT_IN and str(out) == out.name:
+            raise OptionError(f"{out} is the name of a built-in world; choose another folder")
         if ranked is not None and {*options} - {"holdout"}:
             raise OptionError("--ranked brings its own recommender: of the options only holdout goes with it")
         config = building.make_config("SASRec", options)
@@ -273,10 +280,18 @@ def _print_world(world: "vrsim.World") -> None:
     config = manifest["config"]
     lines["recommender"] = f"{config['recommender']} ({about['kind']})" if about["kind"] != "candidates" else "your own"
     if "test" in about:
-        lines["RecBole"] = "test " + ", ".join(f"{k.upper()} {v:.4f}" for k, v in about["test"].items())
+        lines["test item"] = _metrics(about["test"]) + " (RecBole, full ranking without the history)"
+        if "test_with_history" in about:
+            lines["as RecBole"] = _metrics(about["test_with_history"]) + " (its default: the history competes)"
         lines["trained"] = f"{about['epochs']} epochs, best {about['best_epoch']}, {about['seconds']:.0f} s"
     lines["unseen"] = f"target among the first 10 unseen items: {world.hits(10):.4f}"
     lines["holdout"] = f"{config['holdout']} per user, {world.candidates.shape[1]} ranked candidates each"
     lines["hash"] = world.hash
     for key, value in lines.items():
         out_console.print(f"{key:12} {escape(value)}", soft_wrap=True)
+
+
+def _metrics(values: dict[str, float]) -> str:
+    return ", ".join(
+        f"{name.replace('hit', 'HR').replace('ndcg', 'NDCG')} {value:.4f}" for name, value in values.items()
+    )

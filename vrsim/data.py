@@ -76,7 +76,7 @@ def read_data(interactions: Path, items: Path | None = None, shortest: int = 3) 
     columns = Interactions(
         offsets=np.r_[0, np.cumsum(lengths)].astype(np.int64),
         items=(np.searchsorted(used, item[keep]) + 1).astype(np.int32),
-        times=time[keep],
+        times=time[keep].astype(np.float64),
         ratings=_ratings(interactions, events, rows),
         comments=events["comment"].take(rows) if "comment" in events.column_names else None,
     )

@@ -86,7 +86,9 @@ def make_episodes(
     "all". ``m`` counts the negatives of a selection; a judgment always pairs each positive with one
     negative. Raises UnknownNameError, OptionError, EpisodeError.
     """
-    protocol = get_protocol(protocol) if isinstance(protocol, str) else protocol
+    if not isinstance(world, World):
+        raise OptionError(f"world must be a World, for example World.load('tiny'), found {world!r}")
+    protocol = protocol if isinstance(protocol, Protocol) else get_protocol(protocol)
     for kind, value, known in (("task", task, TASKS), ("split", split, SPLITS), ("cohort", cohort, COHORTS)):
         if value not in known:
             raise UnknownNameError(kind, str(value), known)

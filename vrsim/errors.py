@@ -6,6 +6,7 @@ from collections.abc import Iterable
 __all__ = [
     "ActionError",
     "DataError",
+    "DecisionError",
     "DependencyError",
     "EpisodeError",
     "OptionError",
@@ -36,6 +37,10 @@ class ActionError(VrsimError, ValueError):
     """An action outside the action space, or a step at a moment when there is nothing to decide."""
 
 
+class DecisionError(VrsimError, TypeError):
+    """Decisions of the wrong type or shape: a defect of the agent, not a bad reply."""
+
+
 class ResultsError(VrsimError):
     """A results folder that holds something else than expected."""
 
@@ -52,8 +57,8 @@ class UnknownNameError(VrsimError, LookupError):
     """A name that is not known, with the nearest one that is."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.kind, self.name, self.known = kind, name, sorted(known)
-        near = difflib.get_close_matches(name, self.known, n=1, cutoff=0.5)
+        self.kind, self.name, self.known = kind, str(name), sorted(known)
+        near = difflib.get_close_matches(self.name, self.known, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(self.known) or 'none'}.")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from vrsim.agent import Agent, Decisions
 from vrsim.episodes import Episodes
-from vrsim.errors import ActionError
+from vrsim.errors import ActionError, OptionError
 from vrsim.progress import Progress, silent
 from vrsim.seeding import derive
 
@@ -49,6 +49,8 @@ def play(
     holds the batches already played, which are not asked again but shown to ``agent.learn``.
     ``write`` is called after each new batch. Raises ActionError if a decision is not one.
     """
+    if type(batch) is not int or batch < 1:
+        raise OptionError(f"batch must be an integer from 1, found {batch!r}")
     if fit:
         agent.fit(episodes.world, episodes.training())
     learns = episodes.task == "selection"

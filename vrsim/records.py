@@ -93,10 +93,10 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResultsError(f"{file} is damaged ({error!r}); choose another folder with --out") from error
         now = {"config": config, "world_hash": facts["world_hash"], "episodes": facts["episodes"]}
-        for key, value in now.items():
-            if held[key] != value:
+        for name, value in now.items():
+            if held[name] != value:
                 raise ResultsError(
-                    f"{path} already holds another run ({key} {_short(held[key])}, now {_short(value)}); "
+                    f"{path} already holds another run: {_difference(name, held[name], value)}; "
                     "choose another folder with --out"
                 )
         return manifest
@@ -106,7 +106,10 @@ class RunFolder:
         if self.finished or not (self.path / MANIFEST).exists():
             self.manifest["finished"] = False
             self._write_manifest()
-        (self.path / "cells").mkdir(exist_ok=True)
+        try:
+            (self.path / "cells").mkdir(exist_ok=True)
+        except OSError as error:
+            raise ResultsError(f"{self.path} cannot be written: {error}") from error
 
     @property
     def finished(self) -> bool:
@@ -128,7 +131,7 @@ class RunFolder:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break
-                rows.append(_read_row(line))
+                rows.append(_read_row(line, episodes, rows[-1] if rows else None))
                 if rows[-1] is None or len(rows) > len(episodes):
                     raise ResultsError(
                         f"{file}: line {len(rows)} is damaged or one too many; delete the file to play the cell again"
@@ -183,14 +186,15 @@ def _to_rows(played: Played) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _read_row(line: bytes) -> dict[str, Any] | None:
-    """One recorded decision, None if the line is not one."""
+def _read_row(line: bytes, episodes: Episodes, like: dict[str, Any] | None) -> dict[str, Any] | None:
+    """One recorded decision, None if the line is not one. ``like``: the row before it, None = first."""
     try:
         row = json.loads(line)
-    except ValueError:
+        good = type(row["action"]) is int and 0 <= row["action"] < episodes.n_options and type(row["valid"]) is bool
+        good = good and all(isinstance(row[key], int | float) for key in ("reward", "ms"))
+    except (ValueError, TypeError, KeyError):
         return None
-    needed = {"slate", "action", "valid", "reward", "ms"}
-    return row if isinstance(row, dict) and needed <= row.keys() else None
+    return row if good and "slate" in row and (like is None or row.keys() == like.keys()) else None
 
 
 def _from_rows(rows: list[dict[str, Any]], episodes: Episodes, start: int) -> Played:
@@ -232,6 +236,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) < 200 else text[:200] + "..."
+def _difference(name: str, old: Any, new: Any) -> str:
+    """What differs between two entries of a manifest, in words."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        return ", ".join(f"{key} was {json.dumps(old.get(key))}, now {json.dumps(new.get(key))}" for key in keys[:3])
+    return f"{name} was {json.dumps(old)}, now {json.dumps(new)}"

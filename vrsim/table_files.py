@@ -45,6 +45,8 @@ def read_table(path: Path, columns: Mapping[str, tuple[str, ...]], required: tup
     chosen = {}
     for column, aliases in columns.items():
         alias = next((a for a in aliases if a in names), None)
+        if alias and names.count(alias) > 1:
+            raise DataError(f"{path}: column {alias} stands {names.count(alias)} times in the header")
         if alias:
             chosen[column] = table.column(names.index(alias))
             if column == "genres" and table.column_names[names.index(alias)].endswith(":token_seq"):
@@ -134,12 +136,14 @@ def numbers(path: Path, column: pa.ChunkedArray, name: str) -> np.ndarray:
 
 
 def times(path: Path, column: pa.ChunkedArray) -> np.ndarray:
-    """Seconds since 1970, or whatever number orders the interactions, float64."""
+    """What orders the interactions: integers as they are, int64, else numbers or seconds since 1970, float64."""
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
     if pa.types.is_timestamp(column.type):
         per_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[column.type.unit]
         column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), per_second)
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return column.cast(pa.int64()).to_numpy()
     time = numbers(path, column, "time")
     bad = np.flatnonzero(~np.isfinite(time))
     if len(bad):

@@ -29,8 +29,8 @@ def result_tables(rows: Sequence[Row], world: str) -> list[Table | str]:
 def _judgment(rows: list[Row], title: str) -> Table:
     table = _table(title)
     for name in rows[0].score.metrics:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("base\nrate", justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=9)
+    table.add_column("base\nrate", justify="right", no_wrap=True, min_width=4)
     best = max(row.score.metrics["accuracy"].value for row in rows)
     for row in rows:
         metrics = row.score.metrics
@@ -43,7 +43,7 @@ def _selection(rows: list[Row], title: str) -> Table:
     table = _table(title)
     sizes = list(dict.fromkeys(row.m for row in rows))
     for m in sizes:
-        table.add_column(f"m = {m}\nchance {_number(1 / (m + 1))}", justify="right", no_wrap=True)
+        table.add_column(f"m = {m}\nchance {_number(1 / (m + 1))}", justify="right", no_wrap=True, min_width=11)
     accuracy = {(row.agent, row.m): row.score.metrics["accuracy"] for row in rows}
     best = {m: max(value.value for (_, size), value in accuracy.items() if size == m) for m in sizes}
     for agent in dict.fromkeys(row.agent for row in rows):
@@ -54,7 +54,7 @@ def _selection(rows: list[Row], title: str) -> Table:
 def _agents(rows: Sequence[Row]) -> Table:
     table = _table("agents: unreadable answers and speed")
     for head in ("decisions", "invalid", "decisions per second"):
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", min_width=len(head.split()[0]))
     for agent in dict.fromkeys(row.agent for row in rows):
         scores = [row.score for row in rows if row.agent == agent]
         asked = sum(score.decisions for score in scores)
@@ -66,7 +66,7 @@ def _agents(rows: Sequence[Row]) -> Table:
 
 def _table(title: str) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("agent", no_wrap=True)
+    table.add_column("agent", overflow="fold")
     return table
 
 

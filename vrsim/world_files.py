@@ -25,11 +25,17 @@ from vrsim.errors import WorldError
 from vrsim.interactions import Interactions
 from vrsim.world import World
 
-__all__ = ["FORMAT", "digest", "locked", "read_world", "remove_leftovers", "staged", "write_world"]
+__all__ = ["FORMAT", "digest", "is_world", "locked", "read_world", "remove_leftovers", "staged", "write_world"]
 
 FORMAT = 1  # moves when the files of a world change their meaning
 MANIFEST = "manifest.json"
 OPTIONAL = ("times", "ratings")
+KNOWN = (  # every file that a world can have beside its manifest
+    *(f"{name}.npy" for name in ("offsets", "items", "times", "ratings", "candidates", "target_ranks")),
+    *(f"{name}.parquet" for name in ("catalog", "users", "comments")),
+    "recommender/config.json",
+    "recommender/weights.safetensors",
+)
 
 
 def digest(world_arrays: Mapping[str, np.ndarray | pa.Table | pa.Array]) -> str:
@@ -91,6 +97,18 @@ def remove_leftovers(target: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_world(folder: Path) -> bool:
+    """Whether a folder is empty or holds a world and nothing else, sound or damaged."""
+    if not folder.is_dir():
+        return False
+    held = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return "format" in manifest and held <= {MANIFEST, *manifest["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return held <= {MANIFEST, *KNOWN}
+
+
 def write_world(world: World, folder: Path) -> None:
     """Write the files of ``world`` into an existing, still private folder."""
     columns = world.interactions
@@ -130,16 +148,21 @@ def read_world(folder: Path) -> World:
         raise WorldError(
             f"{folder} is not a finished world: it has no {MANIFEST}. Make one with `vrsim world build`"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorldError(f"{folder / MANIFEST} is damaged ({error!r}). {again}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorldError(f"{folder / MANIFEST} is damaged or unreadable ({error!r}). {again}") from error
     if found != FORMAT:
         raise WorldError(f"{folder} has world format {found}, this version of vrsim reads {FORMAT}. {again}")
     if manifest.get("sha256") != _seal(manifest):
         raise WorldError(f"{folder / MANIFEST} was changed since the world was built. {again}")
     for name, expected in files.items():
         file = folder / name
-        if not file.is_file() or file.stat().st_size != expected["bytes"] or _sha256(file) != expected["sha256"]:
-            state = "was changed" if file.is_file() else "is missing"
+        try:
+            state = "" if _sha256(file) == expected["sha256"] else "was changed"
+        except FileNotFoundError:
+            state = "is missing"
+        except OSError as error:
+            raise WorldError(f"{file} cannot be read: {error}") from error
+        if state:
             raise WorldError(f"{file} {state} since the world was built. {again}")
 
     def array(name: str) -> np.ndarray | None:

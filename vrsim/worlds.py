@@ -22,7 +22,7 @@ from vrsim.building import (
     versions,
 )
 from vrsim.data import Data, read_data
-from vrsim.errors import UnknownNameError, WorldError
+from vrsim.errors import OptionError, UnknownNameError, WorldError
 from vrsim.naming import parse_name, write_name
 from vrsim.progress import progress_bar
 from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender
@@ -59,9 +59,11 @@ def home() -> Path:
 
 def load(name: str | Path) -> World:
     """See World.load."""
+    if not isinstance(name, str | Path) or not str(name):
+        raise OptionError(f"a world is a name or a folder, found {name!r}")
     built_in = isinstance(name, str) and name.partition(":")[0] in BUILT_IN
     if not built_in and (isinstance(name, Path) or Path(name).is_dir() or {"/", os.sep} & {*name.partition(":")[0]}):
-        folder = Path(name)
+        folder = Path(name).expanduser().resolve()
         if not folder.is_dir():
             raise WorldError(f"no world folder at {folder}")
         return read_world(folder)

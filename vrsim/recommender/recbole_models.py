@@ -1,8 +1,10 @@
 """Any RecBole model as a recommender: trained and evaluated by RecBole, stored as safetensors."""
 
+import contextlib
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vrsim.catalog import Catalog
-from vrsim.errors import DataError, WorldError
+from vrsim.errors import DataError, OptionError, VrsimError, WorldError
 from vrsim.interactions import Interactions
 from vrsim.progress import Progress, silent
 from vrsim.recommender.recbole_settings import RecBoleConfig, require_recbole, resolved_options
@@ -50,7 +52,7 @@ class RecBoleRecommender:
         """
         require_recbole()
         started = time.perf_counter()
-        with contained(), tempfile.TemporaryDirectory() as folder:
+        with contained(), _refusals(config), tempfile.TemporaryDirectory() as folder:
             from recbole.data import data_preparation
             from recbole.utils import ModelType, get_trainer, init_seed
 
@@ -167,6 +169,19 @@ class RecBoleRecommender:
             recommender = cls(config, settings, dataset, model)
         recommender.report = report
         return recommender
+
+
+@contextlib.contextmanager
+def _refusals(config: RecBoleConfig) -> Iterator[None]:
+    """RecBole and torch check settings where they use them, if at all: say whose they were."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError, NotImplementedError) as error:
+        if isinstance(error, VrsimError):
+            raise
+        raise OptionError(
+            f"RecBole cannot train {config.model} with options {dict(config.options)}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _evaluate(trainer: Any, loader: Any) -> dict[str, float]:

@@ -114,6 +114,8 @@ def _defaults(model: str) -> dict[str, Any]:
 
 def resolved_options(config: RecBoleConfig) -> dict[str, Any]:
     """Every setting that differs from RecBole's defaults. Raises UnknownNameError and OptionError."""
+    if type(config.seed) is not int or not 0 <= config.seed < 2**32:
+        raise OptionError(f"seed must be an integer from 0, found {config.seed!r}")
     if config.model not in recbole_models():
         raise UnknownNameError("RecBole model", config.model, recbole_models())
     defaults = _defaults(config.model)
@@ -124,6 +126,9 @@ def resolved_options(config: RecBoleConfig) -> dict[str, Any]:
         usual = COMMON.get(name, defaults.get(name))
         if type(usual) in (int, float) and type(value) not in (int, float):
             raise OptionError(f"option {name} of {config.model} must be a number like {usual}, found {value!r}")
+        least = {"epochs": 1, "train_batch_size": 1, "eval_batch_size": 1, "MAX_ITEM_LIST_LENGTH": 1}.get(name)
+        if least is not None and (type(value) is not int or value < least):
+            raise OptionError(f"option {name} of {config.model} must be an integer from {least}, found {value!r}")
     loss = (defaults | dict(config.options)).get("loss_type")
     by_model = {} if config.model in WINDOWED and loss != "CE" else BY_MODEL.get(config.model, {})
     options = COMMON | by_model | dict(config.options)
