@@ -1,5 +1,95 @@
 """One thread per test process: the processes of pytest-xdist share the cores already."""
 
+import gzip
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vrsim import cli, registry
+from vrsim.building import BuildConfig, build
+from vrsim.catalog import Catalog
+from vrsim.data import Data
+from vrsim.interactions import Interactions
+
+# Tables
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write text or bytes into a file; .gz files are compressed."""
+
+    def write(content, name="log.csv"):
+        content = content if isinstance(content, bytes) else content.encode()
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_parquet(tmp_path):
+    """Write columns into a parquet file."""
+
+    def write(name="log.parquet", **columns):
+        pq.write_table(pa.table(columns), tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+# Worlds
+
+
+@pytest.fixture(scope="session")
+def crowd():
+    """Make up people with five interactions each: enough test users for several batches."""
+
+    def make(users: int = 700, seed: int = 0) -> Data:
+        rng = np.random.default_rng(seed)
+        items = np.concatenate([rng.permutation(40)[:5] + 1 for _ in range(users)]).astype(np.int32)
+        columns = {"item_id": [f"i{i}" for i in range(40)], "title": [f"Film {i}" for i in range(40)], "year": [0] * 40}
+        table = pa.table(columns | {"genres": [[]] * 40, "caption": [""] * 40}, schema=Catalog.SCHEMA)
+        names = pa.array([f"u{i}" for i in range(users)], pa.string())
+        return Data(Interactions(np.arange(users + 1) * 5, items), Catalog(table), names, {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory, crowd):
+    """The folder of a world with 350 test users: judgments come in three batches, selections in two."""
+    folder = tmp_path_factory.mktemp("worlds") / "town"
+    build(folder, crowd(), BuildConfig(recommender="transitions"))
+    return folder
+
+
+# The command line
+
+
+@pytest.fixture
+def vrsim_command(monkeypatch, capsys, tmp_path):
+    """Run a command line in this process, in a folder and with a cache of its own; a traceback would fail the test."""
+    monkeypatch.setenv("VRSIM_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_registered", {})
+
+    def run(*words) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vrsim", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, err
+
+    return run

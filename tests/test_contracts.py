@@ -4,13 +4,13 @@ import gymnasium as gym
 import pytest
 
 import vrsim  # registers the environments
-from vrsim.registry import list_agents, make_agent
+from vrsim.registry import baselines, list_agents, make_agent
 from vrsim.testing import AgentContract, EnvironmentContract
 
 assert vrsim.__version__
 
 
-@pytest.mark.parametrize("name", sorted(list_agents()))
+@pytest.mark.parametrize("name", sorted({*list_agents(), *baselines()}))
 class TestEveryAgent(AgentContract):
     @pytest.fixture(autouse=True)
     def _named(self, name):

@@ -233,6 +233,14 @@ def test_the_largest_m_works_and_one_more_names_it():
             make_episodes(world, protocol, "selection", largest + 1)
 
 
+@pytest.mark.parametrize("task", ["judgment", "selection"])
+def test_a_position_with_fewer_candidates_than_the_pool_is_refused(task):
+    world = World.load("tiny:candidates=9")
+    with pytest.raises(EpisodeError, match=r"first 10 candidates of a position, and a position of .* has [0-9];"):
+        make_episodes(world, "vragent-paper", task, 1)
+    assert len(make_episodes(world, "uniform", task, 1))
+
+
 @pytest.mark.parametrize(
     ("wrong", "nearest"),
     [

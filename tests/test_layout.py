@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SIBLINGS = ("vrsim.envs", "vrsim.agents", "vrsim.baselines")  # they meet in the loop only
 LOWEST = ("vrsim.errors", "vrsim.seeding", "vrsim.scoring", "vrsim.naming", "vrsim.progress")
 HIGHEST = (
-    "vrsim.play",
+    "vrsim.loop",
     "vrsim.records",
     "vrsim.statistics",
     "vrsim.bench",
@@ -107,7 +107,7 @@ def found(module: Module, wrong) -> list[str]:
 
 def test_there_is_something_to_look_at():
     names = {module.name for module in MODULES}
-    assert {"vrsim", "vrsim.play", "vrsim.envs.selection", "vrsim.baselines.scores", "vrsim.agents"} <= names
+    assert {"vrsim", "vrsim.loop", "vrsim.envs.selection", "vrsim.baselines.scores", "vrsim.agents"} <= names
     own = {i.name for module in MODULES for i in module.imports if is_in(i.name, ["vrsim"])}
     assert own - {"vrsim"} <= names
 
@@ -193,6 +193,26 @@ def test_every_module_lists_public_names_that_exist(module):
         assert all(hasattr(vrsim, name) for name in names)
     else:
         assert set(names) <= module.names_defined
+
+
+def test_no_public_name_is_that_of_a_module_which_would_replace_it():
+    modules = {module.name.split(".")[1] for module in MODULES if "." in module.name}
+    assert {"loop", "protocols", "envs", "agents", "baselines"} <= modules
+    assert not modules & {*vrsim._HOME}
+
+
+TWICE = """
+import vrsim
+
+for _ in range(2):
+    episodes = vrsim.make_episodes(vrsim.World.load("tiny"), "uniform", "selection")
+    print(len(vrsim.play(vrsim.make_agent("uniform"), episodes).correct), len(vrsim.list_protocols()) > 1)
+"""
+
+
+def test_public_names_stay_what_they_are_after_their_first_use():
+    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("100 True\n" * 2, "")
 
 
 @every_module

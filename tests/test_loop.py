@@ -5,7 +5,7 @@ import pytest
 
 from vrsim.agent import Agent, Decisions
 from vrsim.episodes import make_episodes
-from vrsim.errors import ActionError
+from vrsim.errors import ActionError, DecisionError
 from vrsim.loop import BATCH, play
 from vrsim.registry import make_agent
 from vrsim.world import World
@@ -34,8 +34,8 @@ class Diary(Agent):
         self.pages.append(("act", observations))
         return Decisions(np.zeros(len(observations["slate"]), np.int64))
 
-    def learn(self, decisions, rewards):
-        self.pages.append(("learn", (decisions, rewards)))
+    def learn(self, observations, decisions, rewards):
+        self.pages.append(("learn", (observations, decisions, rewards)))
 
     def of(self, kind):
         return [page for name, page in self.pages if name == kind]
@@ -73,7 +73,7 @@ class Bandit(RandomWalk):
         best = np.full(size, (self.reward / self.tries).argmax())
         return Decisions(np.where(self.rng.random(size) < 0.5, best, self.rng.integers(4, size=size)))
 
-    def learn(self, decisions, rewards):
+    def learn(self, observations, decisions, rewards):
         np.add.at(self.reward, decisions.action, rewards)
         np.add.at(self.tries, decisions.action, 1)
 
@@ -112,13 +112,37 @@ def test_without_fit_nothing_is_fitted(episodes):
     assert agent.of("fit") == []
 
 
-def test_learn_gets_the_decisions_and_their_rewards(episodes):
+def test_learn_gets_the_questions_the_decisions_and_their_rewards(episodes):
     agent = Diary()
     played = play(agent, episodes, batch=BATCH_OF)
-    rewards = np.concatenate([rewards for _, rewards in agent.of("learn")])
+    rewards = np.concatenate([rewards for _, _, rewards in agent.of("learn")])
     np.testing.assert_array_equal(rewards, np.where(episodes.answers == 0, 2.0, 0.0))
     np.testing.assert_array_equal(rewards, played.reward)
-    assert [len(decisions) for decisions, _ in agent.of("learn")] == [40, 40, 20]
+    assert [len(decisions) for _, decisions, _ in agent.of("learn")] == [40, 40, 20]
+    for asked, (observations, _, _) in zip(agent.of("act"), agent.of("learn"), strict=True):
+        for name in ("position", "history", "slate"):
+            np.testing.assert_array_equal(observations[name], asked[name])
+
+
+def test_learn_is_given_what_was_asked_whatever_the_agent_did_to_it(episodes):
+    class Vandal(Diary):
+        def act(self, observations):
+            observations["slate"][:] = 0
+            return super().act(observations)
+
+    agent = Vandal()
+    play(agent, episodes)
+    np.testing.assert_array_equal(agent.of("learn")[0][0]["slate"], episodes.slates)
+
+
+def test_the_rewards_of_judgments_are_not_told():
+    """They come in pairs about one position: the reward of one would give the answer to the other away."""
+    judgments = make_episodes(World.load("tiny"), "uniform", "judgment")
+    parts, agent, resumed = [], Diary(), Diary()
+    play(agent, judgments, batch=80, write=parts.append)
+    play(resumed, judgments, batch=80, before=parts[:2])
+    assert [name for name, _ in agent.pages] == ["fit", *["reset", "act"] * 3]
+    assert [name for name, _ in resumed.pages] == ["fit", "reset", "act"]
 
 
 def test_every_batch_has_a_seed_of_its_own_that_follows_from_the_seed(episodes):
@@ -235,14 +259,22 @@ def test_an_unreadable_decision_is_wrong_whatever_it_says(episodes):
         {"action": [0, 1], "valid": [True]},
         {"action": [0, 1], "valid": np.ones((2, 1), bool)},
         {"action": [0, 1], "text": ["one"]},
+        {"action": [0, 1], "text": ["one", None]},
         {"action": [0, 1], "probability": np.ones((3, 2))},
         {"action": [0, 1], "probability": np.ones(2)},
     ],
     ids=str,
 )
 def test_decisions_of_the_wrong_type_or_shape_are_refused(columns):
-    with pytest.raises(TypeError, match="Decisions"):
+    with pytest.raises(DecisionError, match="Decisions"):
         Decisions(**columns)
+
+
+@pytest.mark.parametrize("wrong", [-0.01, 1.01, np.nan, np.inf, -np.inf])
+def test_a_probability_is_a_number_between_0_and_1(wrong):
+    with pytest.raises(DecisionError, match="between 0 and 1 and not be NaN"):
+        Decisions([0, 1], probability=[[0.5, 0.5], [0.5, wrong]])
+    assert Decisions([0, 1], probability=[[0, 1], [1, 0]]).probability.dtype == float
 
 
 def test_decisions_are_arrays_whatever_they_were_made_of():

@@ -157,7 +157,13 @@ def test_a_missing_option_is_refused_with_its_name():
         ("a:", {}),
         ("a:x=1", {"x": 1}),
         ("a:x=1.5,y=True,z=None", {"x": 1.5, "y": True, "z": None}),
-        ("a:x=text,y=[1],z='q'", {"x": "text", "y": "[1]", "z": "'q'"}),
+        ("a:x=text,y=[1],z='q'", {"x": "text", "y": [1], "z": "'q'"}),
+        ("a:x=[1,2],y=[],z=[0.5,None,True]", {"x": [1, 2], "y": [], "z": [0.5, None, True]}),
+        ("a:x=['p','q'],y=3", {"x": ["p", "q"], "y": 3}),
+        ("a:x=[1,y=2", {"x": "[1", "y": 2}),
+        ("a:Qwen/Qwen2.5-7B", {"": "Qwen/Qwen2.5-7B"}),
+        ("a:http://host:80/v1,x=1", {"": "http://host:80/v1", "x": 1}),
+        ("a: 3 , x = 1", {"": 3, "x": 1}),
         ("a:x=", {"x": ""}),
         ("a:x=b=c", {"x": "b=c"}),
         ("a:x=http://host:80/v1", {"x": "http://host:80/v1"}),
@@ -167,10 +173,41 @@ def test_options_become_values(text, options):
     assert parse_name(text) == ("a", options)
 
 
+@pytest.mark.parametrize("text", ["a:x=1,b", "a:x=1,=2", "a:=2", "a:b,c", "a:x=[1,2],b"])
+def test_only_the_first_option_may_go_without_its_name(text):
+    with pytest.raises(OptionError, match="expected name:option=value"):
+        parse_name(text)
+
+
+@pytest.mark.parametrize("text", ["a:x=1,x=1", "a:x=1, x=2"])
+def test_an_option_stands_once(text):
+    with pytest.raises(OptionError, match="'x' stands twice"):
+        parse_name(text)
+
+
 def test_names_are_written_as_they_are_read():
     text = "a:model=EASE,rate=0.5,seed=3"
     assert write_name(*parse_name(text)) == text
+    lists = {"sizes": [128, 64], "x": None}
+    assert parse_name(write_name("a", lists)) == ("a", lists)
     assert write_name("a", {}) == "a"
+
+
+def test_a_value_without_a_name_is_the_first_option():
+    observations = {"slate": np.ones((2, 1), np.int64)}
+    assert make_agent("constant:no").act(observations).action.tolist() == [0, 0]
+    assert make_agent("constant:no,place=1").act({"slate": np.ones((1, 3), np.int64)}).action.tolist() == [1]
+    register_agent("demanding", f"{__name__}:Demanding")
+    assert make_agent("demanding:Qwen/Qwen2.5-7B").model == "Qwen/Qwen2.5-7B"
+    with pytest.raises(OptionError, match="option 'answer' stands twice in 'constant:no,answer=yes'"):
+        make_agent("constant:no,answer=yes")
+    with pytest.raises(UnknownNameError, match="unknown order 'order'"):
+        make_agent("popularity:order")
+
+
+def test_a_value_for_an_agent_without_options_is_refused():
+    with pytest.raises(OptionError, match="agent 'uniform' has no options, found 'loud'"):
+        make_agent("uniform:loud")
 
 
 def test_whatever_takes_any_option_is_asked_itself():

@@ -140,7 +140,8 @@ def make_world(
         "versions": versions(),
         "hash": _hash(data, candidates, config),
     }
-    frozen = replace(interactions, offsets=_frozen(interactions.offsets), items=_frozen(interactions.items))
+    names = ("offsets", "items", "times", "ratings")
+    frozen = replace(interactions, **{name: _frozen(getattr(interactions, name)) for name in names})
     world = replace(
         world,
         interactions=frozen,
@@ -151,8 +152,10 @@ def make_world(
     return world, recommender
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
+def _frozen(array: np.ndarray | None) -> np.ndarray | None:
     """A view that nobody can write through: everything that uses the world shares it."""
+    if array is None:
+        return None
     view = array.view()
     view.setflags(write=False)
     return view

@@ -68,6 +68,9 @@ class RunFolder:
             raise ResultsError(f"{path} is not a folder; choose another one with --out")
         try:
             path.mkdir(parents=True, exist_ok=True)
+            held = {entry.name for entry in path.iterdir()}
+            if MANIFEST not in held and held - {LOCK, f".{MANIFEST}"}:
+                raise ResultsError(f"{path} holds something else than a run; choose another folder with --out")
             lock = FileLock(path / LOCK)
             lock.acquire(timeout=0)
         except Timeout:
@@ -83,9 +86,6 @@ class RunFolder:
     def _manifest(path: Path, config: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         file = path / MANIFEST
         if not file.exists():
-            others = {entry.name for entry in path.iterdir()} - {LOCK, f".{MANIFEST}"}
-            if others:
-                raise ResultsError(f"{path} holds something else than a run; choose another folder with --out")
             return {"config": config, **facts, **_origin(), "finished": False}
         try:
             manifest = json.loads(file.read_text(encoding="utf-8"))

@@ -55,7 +55,9 @@ def make_agent(text: str) -> Agent:
     name, options = parse_name(text)
     cls = agent_class(name)
     if "" in options:  # ``llm:some/model`` gives the first option of the class without its name
-        first = next(iter(inspect.signature(cls).parameters), "")
+        first = next(iter(inspect.signature(cls).parameters), None)
+        if first is None:
+            raise OptionError(f"agent {name!r} has no options, found {options['']!r}")
         if first in options:
             raise OptionError(f"option {first!r} stands twice in {text!r}")
         options = {first: options.pop("")} | options

@@ -46,10 +46,14 @@ WINDOWS: dict[str, Any] = {
     "epochs": 24,
     "eval_step": 0,
 }
+# Models that score one (user, item) pair at a time: ranking the catalog costs more than an epoch.
+PAIRWISE: dict[str, Any] = {"epochs": 30, "eval_step": 5, "stopping_step": 1}
 BY_MODEL: dict[str, dict[str, Any]] = {
     "SASRec": WINDOWS | {"hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
     "GRU4Rec": WINDOWS,
     "NextItNet": WINDOWS,
+    "DeepFM": PAIRWISE,
+    "DSSM": PAIRWISE,
     "Pop": {"train_neg_sample_args": None},  # else it counts the sampled negatives too
 }
 WINDOWED = ("SASRec", "GRU4Rec", "NextItNet")
