@@ -16,7 +16,7 @@ USERS, ITEMS, LENGTH = 1_000_000, 100_000, 20
 
 
 def measure(folder: Path, protocol: str) -> dict[str, float | int]:
-    """Open the world, make an episode about every user, and step a vector environment once around."""
+    """Open the world and make an episode, with its history, about every user."""
     import dataclasses
 
     from vrsim.episodes import make_episodes
