@@ -5,6 +5,8 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from vrsim.errors import EpisodeError
+
 __all__ = ["Catalog"]
 
 
@@ -52,6 +54,11 @@ class Catalog:
         return ["", *self.table["caption"].to_pylist()]
 
     def label(self, item: int) -> str:
-        """The item as a person would name it: title and, where known and not already in it, the year."""
+        """The item as a person would name it: title and, where known and not already in it, the year.
+
+        Raises EpisodeError for an item that does not exist, 0 included.
+        """
+        if not 1 <= item <= self.n_items:
+            raise EpisodeError(f"item {item} does not exist: the catalog has items 1 to {self.n_items}")
         title, year = self.titles[item], self.years[item]
         return f"{title} ({year})" if year and str(year) not in title else title

@@ -30,7 +30,7 @@ class WorldError(VrsimError):
 
 
 class EpisodeError(VrsimError, ValueError):
-    """Episodes that the world cannot provide, or an episode that does not exist."""
+    """Episodes that the world cannot provide, or a user, item, position or episode that does not exist."""
 
 
 class ActionError(VrsimError, ValueError):
