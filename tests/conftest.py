@@ -16,6 +16,7 @@ from vrsim.building import BuildConfig, build
 from vrsim.catalog import Catalog
 from vrsim.data import Data
 from vrsim.interactions import Interactions
+from vrsim.tiny import tiny_data
 
 # Tables
 
@@ -45,6 +46,33 @@ def write_parquet(tmp_path):
 
 
 # Worlds
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The data of the tiny world."""
+    return tiny_data()
+
+
+@pytest.fixture
+def failing():
+    """Make a recommender that raises an error instead of answering."""
+
+    class Failing:
+        def __init__(self, error):
+            self.error = error
+
+        def score(self, users, histories):
+            raise self.error
+
+    return Failing
+
+
+@pytest.fixture
+def no_recbole(monkeypatch):
+    """Nothing in the test may need RecBole: importing it fails."""
+    for name in ("recbole", "vrsim.recommender.recbole_models", "vrsim.recommender.recbole_setup"):
+        monkeypatch.setitem(sys.modules, name, None)
 
 
 @pytest.fixture(scope="session")

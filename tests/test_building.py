@@ -7,25 +7,9 @@ import pytest
 
 from vrsim.building import BuildConfig, build
 from vrsim.errors import WorldError
-from vrsim.tiny import tiny_data
 from vrsim.world import World
 
 CONFIG = BuildConfig(recommender="transitions")
-
-
-class Failing:
-    """A recommender that cannot answer."""
-
-    def __init__(self, error):
-        self.error = error
-
-    def score(self, users, histories):
-        raise self.error
-
-
-@pytest.fixture(scope="module")
-def data():
-    return tiny_data()
 
 
 def folders(parent):
@@ -34,9 +18,9 @@ def folders(parent):
 
 
 @pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt, ConnectionError])
-def test_an_exception_in_the_middle_of_a_build_comes_through_and_leaves_no_folder(tmp_path, data, error):
+def test_an_exception_in_the_middle_of_a_build_comes_through_and_leaves_no_folder(tmp_path, data, error, failing):
     with pytest.raises(error, match="in the middle"):
-        build(tmp_path / "mine", data, CONFIG, recommender=Failing(error("in the middle")))
+        build(tmp_path / "mine", data, CONFIG, recommender=failing(error("in the middle")))
     assert folders(tmp_path) == []
 
 

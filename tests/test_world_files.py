@@ -23,16 +23,6 @@ class Backwards:
         return np.tile(np.arange(161.0), (len(users), 1))
 
 
-class Failing:
-    """A recommender that cannot answer."""
-
-    def __init__(self, error):
-        self.error = error
-
-    def score(self, users, histories):
-        raise self.error
-
-
 @pytest.fixture(scope="module")
 def data():
     """The tiny data with ratings and comments, so that a world has every kind of file."""
@@ -210,10 +200,10 @@ def test_force_builds_a_folder_that_does_not_exist_too(tmp_path, data):
     assert build(tmp_path / "mine", data, CONFIG, force=True).path == tmp_path / "mine"
 
 
-def test_a_failed_replacement_keeps_the_old_world(stored, data):
+def test_a_failed_replacement_keeps_the_old_world(stored, data, failing):
     before = contents(stored)
     with pytest.raises(ArithmeticError, match="in the middle"):
-        build(stored, data, CONFIG, recommender=Failing(ArithmeticError("in the middle")), force=True)
+        build(stored, data, CONFIG, recommender=failing(ArithmeticError("in the middle")), force=True)
     assert contents(stored) == before
     assert folders(stored.parent) == ["mine"]
 

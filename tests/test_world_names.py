@@ -1,29 +1,15 @@
 """Worlds by name: which options there are, where built ones are kept, and what a world says of its users."""
 
-import sys
-
 import pytest
 from platformdirs import user_cache_path
 
 from vrsim.building import BuildConfig, build
 from vrsim.errors import EpisodeError, OptionError, UnknownNameError, WorldError
-from vrsim.tiny import tiny_data
 from vrsim.world import World
 from vrsim.worlds import home, listing
 
 CONFIG = BuildConfig(recommender="transitions")
-
-
-@pytest.fixture(autouse=True)
-def _no_recbole(monkeypatch):
-    """Nothing in this module may need RecBole: importing it fails."""
-    for name in ("recbole", "vrsim.recommender.recbole_models", "vrsim.recommender.recbole_setup"):
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return tiny_data()
+pytestmark = pytest.mark.usefixtures("no_recbole")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Worlds: the made-up one, and your own from tables and recommenders."""
 
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -19,18 +18,7 @@ TINY_HASH = "4c8c8f3456a80791e96b7312f2eb49900474022563ea2a916b37012820d6fb47"
 TINY_HASH_3 = "365ea13e729242c4c17f759e0fe1410d9fbaf83949866600849f12f9445b175a"
 
 CONFIG = BuildConfig(recommender="transitions")
-
-
-@pytest.fixture(autouse=True)
-def _no_recbole(monkeypatch):
-    """Nothing in this module may need RecBole: importing it fails."""
-    for name in ("recbole", "vrsim.recommender.recbole_models", "vrsim.recommender.recbole_setup"):
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return tiny_data()
+pytestmark = pytest.mark.usefixtures("no_recbole")
 
 
 class Own:
