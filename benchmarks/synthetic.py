@@ -47,6 +47,7 @@ def build_synthetic(folder: Path, users: int, items: int, length: int, depth: in
         users=pa.array(np.arange(users)).cast(pa.string()),
         candidates=drawn[:, length:].astype(np.int32),
         target_ranks=np.zeros(users, np.int32),
+        blocks=np.zeros((users, 20), np.int32),
         manifest=manifest,
     )
     with locked(folder), staged(folder) as private:

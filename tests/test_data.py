@@ -238,7 +238,7 @@ def test_items_without_a_title_or_a_row_are_called_untitled_and_counted(write):
 def test_without_an_item_table_every_item_is_untitled(write):
     data = read_data(write(LOG))
     assert data.catalog.titles == ["", "Untitled a", "Untitled b", "Untitled c"]
-    assert data.skipped == {"repeated": 0, "short_users": 0, "unused_items": 0, "untitled_items": 3}
+    assert data.skipped == {"repeated": 0, "short_users": 0, "unordered": 0, "unused_items": 0, "untitled_items": 3}
 
 
 def test_clean_tables_need_no_repair(write):

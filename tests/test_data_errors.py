@@ -25,7 +25,7 @@ def assert_refused(read, path, *words):
     [
         ("", ["cannot be read", "Empty CSV file"]),
         ("user,item,time\n", ["no interactions"]),
-        ("user,item\nann,a\n", ["expected a column time or timestamp", "found user, item"]),
+        ("user,item\nann,a\n", ["expected a column time or timestamp or position", "found user, item"]),
         ("userId,item,time\nann,a,1\n", ["expected a column user_id or user", "found userId, item, time"]),
         (LOG.replace(",", ";"), ["expected a column user_id or user", "found user;item;time"]),
         (LOG + ",d,4\n", ["1 row", "user_id", "data row 4"]),

@@ -48,7 +48,7 @@ def first_candidates(episodes: Episodes, user: int, t: int) -> list[int]:
     back = int(world.interactions.lengths[user]) - t
     row = world.candidates[user * world.holdout + world.holdout - back].tolist()
     taken = set(world.interactions.of(user).tolist())
-    return [item for item in row if item and item not in taken][: episodes.protocol.pool]
+    return [item for item in row if item and item not in taken][: episodes.protocol.pool[1]]
 
 
 @every_question
@@ -118,7 +118,7 @@ def test_cold_and_warm_are_the_same_questions_as_all(arguments):
 @every_question
 def test_the_papers_negatives_come_from_the_ten_first_candidates(arguments):
     episodes = make_episodes(**arguments | {"protocol": "vragent-paper", "task": "selection"})
-    assert episodes.protocol.pool == 10
+    assert episodes.protocol.pool == (1, 10)
     for (user, t), slate, answer in zip(episodes.positions.tolist(), episodes.slates, episodes.answers, strict=True):
         assert set(np.delete(slate, answer).tolist()) <= set(first_candidates(episodes, user, t))
 

@@ -11,7 +11,7 @@ import numpy as np
 from vrsim.data import Data, read_ranked
 from vrsim.errors import OptionError, UnknownNameError, WorldError
 from vrsim.progress import Progress, silent
-from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender, rank_unseen
+from vrsim.recommender import BLOCK, ItemTransitions, RankedCandidates, Recommender, rank_unseen
 from vrsim.world import World
 from vrsim.world_files import digest, is_world, locked, read_world, staged, write_world
 
@@ -123,30 +123,35 @@ def make_world(
         recommender = RecBoleRecommender.train(recbole, interactions, data.catalog, config.holdout, progress)
         about = {"kind": "recbole", "settings": resolved_options(recbole), **recommender.report}
 
-    world = World(
-        name, interactions, data.catalog, data.users, np.empty((0, 0)), np.empty(0), {"config": asdict(config)}
-    )
+    none = np.empty((0, 0), np.int32)
+    config_only = {"config": asdict(config)}
+    world = World(name, interactions, data.catalog, data.users, none, none, none, config_only)
     if candidates is None:
-        candidates, ranks = _rank_all(recommender, world, config.candidates, progress)
+        candidates, ranks, blocks = _rank_all(recommender, world, config.candidates, progress)
     else:
         targets = interactions.items[interactions.offsets[1:] - 1]
         listed = candidates == targets[:, None]
         ranks = np.where(listed.any(axis=1), listed.argmax(axis=1) + 1, 0).astype(np.int32)
+        places = (ranks[:, None] - 1) // BLOCK * BLOCK + np.arange(BLOCK)
+        there = (ranks[:, None] > 0) & (places < candidates.shape[1])
+        blocks = np.where(there, np.take_along_axis(candidates, np.where(there, places, 0), axis=1), 0)
     manifest = {
         "config": asdict(config),
+        "data": dict(data.origin),
         "counts": {"users": world.n_users, "items": n_items, "interactions": len(interactions)},
         "skipped": dict(data.skipped),
         "recommender": about,
         "versions": versions(),
-        "hash": _hash(data, candidates, config),
+        "hash": _hash(data, config, candidates=candidates, target_ranks=ranks, blocks=blocks),
     }
-    names = ("offsets", "items", "times", "ratings")
+    names = ("offsets", "items", "times", "ratings", "unordered")
     frozen = replace(interactions, **{name: _frozen(getattr(interactions, name)) for name in names})
     world = replace(
         world,
         interactions=frozen,
         candidates=_frozen(candidates),
         target_ranks=_frozen(ranks),
+        blocks=_frozen(blocks),
         manifest=manifest,
     )
     return world, recommender
@@ -161,7 +166,8 @@ def _frozen(array: np.ndarray | None) -> np.ndarray | None:
     return view
 
 
-def _rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> list[np.ndarray]:
+    """What ``rank_unseen`` says of every held-out position."""
     users, t = world.held_out
     batch = max(1, 4_000_000 // (world.n_items + 1))  # 16 MB of scores at a time
     parts = []
@@ -169,17 +175,19 @@ def _rank_all(recommender: Recommender, world: World, depth: int, progress: Prog
         part = slice(start, start + batch)
         parts.append(rank_unseen(recommender, world.interactions, world.n_items, users[part], t[part], depth))
         progress(min(start + batch, len(users)), len(users), "ranking the candidates of every held-out position")
-    return np.concatenate([c for c, _ in parts]), np.concatenate([r for _, r in parts])
+    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
 
-def _hash(data: Data, candidates: np.ndarray, config: BuildConfig) -> str:
+def _hash(data: Data, config: BuildConfig, **rankings: np.ndarray) -> str:
+    optional = {name: getattr(data.interactions, name) for name in ("ratings", "unordered")}
     columns: dict[str, Any] = {
         "offsets": data.interactions.offsets,
         "items": data.interactions.items,
         "catalog": data.catalog.table,
         "users": data.users,
-        "candidates": candidates,
         "holdout": np.array([config.holdout]),
+        **rankings,
+        **{name: column for name, column in optional.items() if column is not None},
     }
     return digest(columns)
 

@@ -1,18 +1,23 @@
-"""Read interactions and items from CSV, parquet or RecBole atomic files into columns.
+"""Turn tables of interactions and items into columns.
 
 What is repaired is counted, what cannot be trusted is refused:
 
 - rows may come in any order: they are sorted by user and time, equal times keep the order of the file;
+- a column ``position`` (1, 2, 3, ... within each user) goes before time; rows without a position belong to the
+  user, but nobody knows when they happened: they are never a history, a target or a wrong answer (``unordered``);
 - a user's repeated interactions with one item: the first is kept (``repeated``);
 - users with fewer interactions than asked for are left out (``short_users``);
 - items nobody interacted with are left out (``unused_items``);
 - items without a title, or without a row in the item table, are called "Untitled" (``untitled_items``);
-- ids are text and need not be numbers; empty ids, unreadable times, repeated items and broken UTF-8 are errors.
+- ids are text and need not be numbers; empty ids, unreadable times, gaps between positions, repeated items and
+  broken UTF-8 are errors.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +25,7 @@ import pyarrow.compute as pc
 
 from vrsim.catalog import Catalog
 from vrsim.errors import DataError
-from vrsim.interactions import Interactions
+from vrsim.interactions import Interactions, pair_keys
 from vrsim.table_files import (
     INTERACTION_COLUMNS,
     ITEM_COLUMNS,
@@ -31,7 +36,7 @@ from vrsim.table_files import (
     times,
 )
 
-__all__ = ["Data", "read_data", "read_ranked"]
+__all__ = ["Data", "make_data", "read_data", "read_ranked"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,46 +47,84 @@ class Data:
     catalog: Catalog
     users: pa.Array  # string (users,): the publisher's id of each user
     skipped: Mapping[str, int]  # how often each repair of the module docstring was needed
+    origin: Mapping[str, Any] = field(default_factory=dict)  # where it comes from, for the world's manifest
 
 
 def read_data(interactions: Path, items: Path | None = None, shortest: int = 3) -> Data:
-    """Read a table of interactions (user, item, time[, rating, comment]) and a table of items.
+    """Read a table of interactions (user, item, time or position[, rating, comment]) and a table of items.
 
     ``shortest`` is the smallest number of interactions of a user who is kept. Raises DataError.
     """
-    events = read_table(interactions, INTERACTION_COLUMNS, required=("user_id", "item_id", "time"))
-    if events.num_rows == 0:
-        raise DataError(f"{interactions}: no interactions, only a header")
-    for column in ("user_id", "item_id"):
-        refuse_empty(interactions, events, column)
-    time = times(interactions, events["time"])
+    events = read_table(interactions, INTERACTION_COLUMNS, required=("user_id", "item_id", "time or position"))
+    table = None if items is None else read_table(items, ITEM_COLUMNS, required=("item_id", "title"))
+    return make_data(Path(interactions), events, items, table, shortest)
 
+
+def make_data(path: Path, events: pa.Table, items_path: Path | None, items: pa.Table | None, shortest: int = 3) -> Data:
+    """``read_data`` for tables with the columns of ``read_table``; the paths are for messages."""
+    if events.num_rows == 0:
+        raise DataError(f"{path}: no interactions, only a header")
+    for column in ("user_id", "item_id"):
+        refuse_empty(path, events, column)
     user_ids, user = _index(events["user_id"])
     item_ids, item = _index(events["item_id"])
-    order = np.lexsort((np.arange(len(time)), time, user))
-    user, item, time = user[order], item[order], time[order]
+    place, seconds = _order(path, events, user, user_ids)
+    pair = user.astype(np.int64) * len(item_ids) + item
 
-    first = np.zeros(len(user), bool)  # the first interaction of each (user, item)
-    first[np.unique(user.astype(np.int64) * len(item_ids) + item, return_index=True)[1]] = True
-    long_enough = np.bincount(user[first], minlength=len(user_ids)) >= shortest
-    keep = first & long_enough[user]
-    if not keep.any():
-        raise DataError(f"{interactions}: expected users with at least {shortest} interactions, found none")
-    skipped = {"repeated": int((~first).sum()), "short_users": int((~long_enough).sum())}
+    ordered = np.flatnonzero(~np.isnan(place)) if place.dtype.kind == "f" else np.arange(len(place))
+    order = ordered[np.lexsort((ordered, place[ordered], user[ordered]))]
+    first = np.zeros(len(order), bool)  # the first interaction of each (user, item)
+    first[np.unique(pair[order], return_index=True)[1]] = True
+    rows = order[first]
+    long_enough = np.bincount(user[rows], minlength=len(user_ids)) >= shortest
+    rows = rows[long_enough[user[rows]]]
+    if not len(rows):
+        raise DataError(f"{path}: expected users with at least {shortest} interactions, found none")
 
-    used = np.unique(item[keep])
-    catalog, counts = _catalog(items, [item_ids[i] for i in used])
-    lengths = np.bincount(user[keep], minlength=len(user_ids))[long_enough]
-    rows = order[keep]
+    used = np.unique(item[rows])
+    new_item = np.zeros(len(item_ids), np.int64)  # 0 = not in the catalog
+    new_item[used] = np.arange(1, len(used) + 1)
+    new_user = np.cumsum(long_enough) - 1
+    catalog, counts = _catalog(items_path, items, [item_ids[i] for i in used])
+    loose = np.setdiff1d(np.arange(len(pair)), ordered)
+    loose = loose[long_enough[user[loose]] & (new_item[item[loose]] > 0) & ~np.isin(pair[loose], pair[rows])]
+    skipped = {
+        "repeated": int((~first).sum()),
+        "short_users": int((~long_enough).sum()),
+        "unordered": len(pair) - len(ordered),
+    }
     columns = Interactions(
-        offsets=np.r_[0, np.cumsum(lengths)].astype(np.int64),
-        items=(np.searchsorted(used, item[keep]) + 1).astype(np.int32),
-        times=time[keep].astype(np.float64),
-        ratings=_ratings(interactions, events, rows),
+        offsets=np.r_[0, np.cumsum(np.bincount(new_user[user[rows]]))].astype(np.int64),
+        items=new_item[item[rows]].astype(np.int32),
+        times=None if seconds is None else seconds[rows].astype(np.float64),
+        ratings=_ratings(path, events, rows),
         comments=events["comment"].take(rows) if "comment" in events.column_names else None,
+        unordered=np.unique(pair_keys(new_user[user[loose]], new_item[item[loose]])) if len(loose) else None,
     )
     users = pa.array([user_ids[i] for i in np.flatnonzero(long_enough)], pa.string())
     return Data(columns, catalog, users, skipped | counts)
+
+
+def _order(path: Path, events: pa.Table, user: np.ndarray, names: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """What sorts the rows of a user, NaN = unknown, and the seconds where the table has them, NaN = unknown."""
+    columns = events.column_names
+    if "position" not in columns:
+        time = times(path, events["time"])
+        return time, time
+    place = numbers(path, events["position"], "position")
+    known = np.flatnonzero(~np.isnan(place))
+    order = known[np.lexsort((place[known], user[known]))]
+    begin = np.r_[True, user[order[1:]] != user[order[:-1]]] if len(order) else np.zeros(0, bool)
+    expected = np.arange(len(order)) - np.maximum.accumulate(np.where(begin, np.arange(len(order)), 0)) + 1
+    wrong = np.flatnonzero(place[order] != expected)
+    if len(wrong):
+        row = order[wrong[0]]
+        raise DataError(
+            f"{path}: the positions of user {names[user[row]]!r} must be 1, 2, 3, ... without a gap; expected "
+            f"{expected[wrong[0]]}, found {place[row]:g} in data row {row + 1}. Rows may be missing; if the numbers "
+            "only give an order, call the column time"
+        )
+    return place, numbers(path, events["time"], "time") if "time" in columns else None
 
 
 def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, dict[str, int]]:
@@ -144,12 +187,10 @@ def _index(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     return [ids[i] for i in order], place[np.asarray(coded.indices)]
 
 
-def _catalog(path: Path | None, used: list[str]) -> tuple[Catalog, dict[str, int]]:
+def _catalog(path: Path | None, table: pa.Table | None, used: list[str]) -> tuple[Catalog, dict[str, int]]:
     """The catalog of the used items, in their order, and how many were left out or had no title."""
     rows: dict[str, int] = {}
-    table = None
-    if path is not None:
-        table = read_table(path, ITEM_COLUMNS, required=("item_id", "title"))
+    if table is not None:
         refuse_empty(path, table, "item_id")
         for row, item in enumerate(table["item_id"].to_pylist()):
             if item in rows:
@@ -168,8 +209,11 @@ def _catalog(path: Path | None, used: list[str]) -> tuple[Catalog, dict[str, int
         {
             "item_id": used,
             "title": [title or f"Untitled {item}" for title, item in zip(titles, used, strict=True)],
-            "year": [_year(year) for year in column("year")],
-            "genres": [_genres(genres) for genres in column("genres")],
+            "year": [_year(text, title) for text, title in zip(column("year"), titles, strict=True)],
+            "genres": [
+                list(dict.fromkeys(_words(genres) + _words(tags)))
+                for genres, tags in zip(column("genres"), column("tags"), strict=True)
+            ],
             "caption": [caption or "" for caption in column("caption")],
         },
         schema=Catalog.SCHEMA,
@@ -178,14 +222,15 @@ def _catalog(path: Path | None, used: list[str]) -> tuple[Catalog, dict[str, int
     return Catalog(catalog), {"unused_items": unused, "untitled_items": untitled}
 
 
-def _year(text: str | None) -> int:
-    digits = (text or "").removesuffix(".0")
-    return int(digits) if digits.isdecimal() and len(digits) == 4 else 0
+def _year(text: str | None, title: str | None) -> int:
+    """The year in a date, else in brackets at the end of the title, else 0."""
+    found = re.search(r"\b(1[89]|20)\d\d\b", text or "") or re.search(r"(?<=\()(1[89]|20)\d\d(?=\)$)", title or "")
+    return int(found[0]) if found else 0
 
 
-def _genres(value: str | list[str] | None) -> list[str]:
+def _words(value: str | list[str] | None) -> list[str]:
     """A list as it is; text split at "|", or, where there is none, at commas."""
     if not isinstance(value, str):
-        return [genre for genre in value or [] if genre]
+        return [word for word in value or [] if word]
     parts = value.split("|" if "|" in value else ",")
     return [part.strip() for part in parts if part.strip()]

@@ -6,13 +6,16 @@ from functools import cached_property
 import numpy as np
 
 from vrsim.errors import EpisodeError, OptionError, UnknownNameError
+from vrsim.negatives import draw
 from vrsim.protocols import COHORTS, SPLITS, TASKS, Protocol, get_protocol
 from vrsim.scoring import REWARDS
 from vrsim.seeding import generator
 from vrsim.world import World
 from vrsim.world_files import digest
 
-__all__ = ["Episodes", "make_episodes"]
+__all__ = ["LIKED", "Episodes", "make_episodes"]
+
+LIKED = 3  # ratings above this are likes, as in Agent4Rec and TALLRec
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +25,14 @@ class Episodes:
     world: World
     protocol: Protocol
     task: str  # "judgment" or "selection"
-    m: int  # negatives per slate (selection), 1 for judgment: one negative per positive
+    m: int  # wrong items beside the right one: in the slate (selection), or as questions of their own (judgment)
     split: str
     cohort: str
     seed: int
     positions: np.ndarray  # int64 (N, 2): user, number of earlier interactions
     slates: np.ndarray  # int64 (N, K): judgment K = 1, selection K = m + 1; items, distinct, never 0
     answers: np.ndarray  # int64 (N,): judgment 1 = Yes, 0 = No; selection: place of the target, from 0
+    left_out: int = 0  # positions of these users that the protocol cannot ask about
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -42,7 +46,9 @@ class Episodes:
     def histories(self) -> np.ndarray:
         """What is shown of each history, int64 (N, protocol.history), oldest first, 0 = empty."""
         users, t = self.positions.T
-        return self.world.interactions.histories(users, t, self.protocol.history)
+        if self.protocol.shows == "newest":
+            return self.world.interactions.histories(users, t, self.protocol.history)
+        return _most_popular(self.world, users, t, self.protocol.history)
 
     @cached_property
     def hash(self) -> str:
@@ -83,8 +89,8 @@ def make_episodes(
     """The episodes of one task.
 
     Equal arguments give equal episodes. Episodes of one cohort are the same questions as in cohort
-    "all". ``m`` counts the negatives of a selection; a judgment always pairs each positive with one
-    negative. Raises UnknownNameError, OptionError, EpisodeError.
+    "all". ``m`` counts the wrong items of a selection; for a judgment the protocol says how many go with
+    each right one. Raises UnknownNameError, OptionError, EpisodeError.
     """
     if not isinstance(world, World):
         raise OptionError(f"world must be a World, for example World.load('tiny'), found {world!r}")
@@ -95,99 +101,114 @@ def make_episodes(
     for name, value, least in (("m", m, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
-    m = 1 if task == "judgment" else int(m)
+    if task not in protocol.tasks:
+        raise EpisodeError(f"{protocol.name!r} asks no {task}; it asks {' and '.join(protocol.tasks)}")
+    rule = getattr(protocol, task)
+    (m,) = protocol.sizes(task, (int(m),))
 
     users, t = world.held_out
     rng = generator(int(seed), protocol.name, protocol.version, task, m)
-    negatives = _negatives(world, protocol, m, rng)  # (positions, m)
-    targets = world.interactions.items[world.interactions.offsets[users] + t].astype(np.int64)
-    chosen = np.flatnonzero(_asked(world, protocol, split, cohort))
+    asked = _asked(world, protocol, split, cohort)
+    wrongs = draw(world, protocol, rule, m, rng)
+    chosen = np.flatnonzero(asked & wrongs.usable & _suitable(world, protocol, rule))
     if len(chosen) == 0:
-        raise EpisodeError(f"world {world.name!r} has no {cohort} users in the {split} split of {protocol.name!r}")
+        raise EpisodeError(
+            f"{protocol.name!r} finds nothing to ask {cohort} users in the {split} split of world {world.name!r}: "
+            f"of their {int(asked.sum())} held-out positions none is suitable"
+        )
     positions = np.stack([users, t], axis=1)
     if task == "judgment":
-        items = np.stack([targets, negatives[:, 0]], axis=1)[chosen].reshape(-1, 1)
-        answers = np.tile([1, 0], len(chosen))
-        # Shuffled, so that a batch does not show a user's two items side by side in a known order.
-        order = rng.permutation(2 * len(users))
-        order = order[np.isin(order // 2, chosen)]
-        order = np.searchsorted(chosen, order // 2) * 2 + order % 2
-        positions = np.repeat(positions[chosen], 2, axis=0)[order]
+        size = m + 1
+        items = np.concatenate([world.targets[:, None], wrongs.items], axis=1)[chosen].reshape(-1, 1)
+        answers = np.tile(np.r_[1, np.zeros(m, np.int64)], len(chosen))
+        if rule == "rated":
+            answers = (world.interactions.ratings[world.target_rows[chosen]] > LIKED).astype(np.int64)
+        # Shuffled, so that a batch does not show a user's items side by side in a known order.
+        order = rng.permutation(size * len(users))
+        order = order[np.isin(order // size, chosen)]
+        order = np.searchsorted(chosen, order // size) * size + order % size
+        positions = np.repeat(positions[chosen], size, axis=0)[order]
         slates, answers = items[order], answers[order]
     else:
         answers = rng.integers(m + 1, size=len(users))
         slates = np.empty((len(users), m + 1), np.int64)
         is_target = np.arange(m + 1) == answers[:, None]
-        slates[is_target] = targets
-        slates[~is_target] = negatives.ravel()
+        slates[is_target] = world.targets
+        slates[~is_target] = wrongs.items.ravel()
         positions, slates, answers = positions[chosen], slates[chosen], answers[chosen]
-    return Episodes(world, protocol, task, m, split, cohort, int(seed), positions, slates, answers.astype(np.int64))
+    left_out = int(asked.sum()) - len(chosen)
+    columns = positions, slates, answers.astype(np.int64), left_out
+    return Episodes(world, protocol, task, m, split, cohort, int(seed), *columns)
 
 
 def _asked(world: World, protocol: Protocol, split: str, cohort: str) -> np.ndarray:
-    """Which held-out positions are asked about, bool (positions,)."""
+    """Which held-out positions are asked about, as far as it depends on the user, bool (positions,)."""
+    eligible = _eligible(world, protocol)
     order = generator(protocol.split_seed, "split").permutation(world.n_users)
+    if protocol.test_users:
+        order = order[eligible[order]]
+        size = min(protocol.test_users, (len(order) + 1) // 2)
+    else:
+        size = round(protocol.test_share * world.n_users)
     tested = np.zeros(world.n_users, bool)
-    tested[order[: round(protocol.test_share * world.n_users)]] = True
+    tested[order[:size]] = True
     lengths = world.interactions.lengths
-    cold = lengths <= np.quantile(lengths, protocol.cold_share, method="lower")
+    if protocol.cold_length:
+        cold = lengths == protocol.cold_length
+    else:
+        cold = lengths <= np.quantile(lengths, protocol.cold_share, method="lower")
     member = {"all": np.ones_like(cold), "cold": cold, "warm": ~cold}[cohort]
-    asked = np.repeat(member & (tested == (split == "test")), world.holdout)
+    asked = np.repeat(member & eligible & (tested == (split == "test")), world.holdout)
     if split == "test":
-        asked &= np.arange(len(asked)) % world.holdout == world.holdout - 1
+        asked &= np.arange(len(asked)) % world.holdout >= world.holdout - protocol.per_user
+    if not asked.any():
+        raise EpisodeError(f"world {world.name!r} has no {cohort} users in the {split} split of {protocol.name!r}")
     return asked
 
 
-def _negatives(world: World, protocol: Protocol, m: int, rng: np.random.Generator) -> np.ndarray:
-    """m distinct items for every held-out position that the user never interacted with, int64 (positions, m)."""
-    if protocol.negatives == "recommended":
-        return _recommended(world, protocol, m, rng)
-    return _uniform(world, m, rng)
+def _eligible(world: World, protocol: Protocol) -> np.ndarray:
+    """Which users have enough behind them, bool (users,). Raises EpisodeError if none has."""
+    lengths, ratings = world.interactions.lengths, world.interactions.ratings
+    liked, what = lengths, "interactions (it has no ratings)"
+    if ratings is not None:
+        liked = np.add.reduceat((ratings > LIKED).astype(np.int64), world.interactions.offsets[:-1])
+        what = f"ratings above {LIKED}"
+    needs = ((protocol.least_interactions, lengths, "interactions"), (protocol.least_liked, liked, what))
+    eligible = np.ones(world.n_users, bool)
+    for least, counts, name in needs:
+        eligible &= counts >= least
+        if not eligible.any():
+            raise EpisodeError(
+                f"{protocol.name!r} needs users with at least {least} {name}; the most that a user of world "
+                f"{world.name!r} has is {int(counts.max())}"
+            )
+    return eligible
 
 
-def _recommended(world: World, protocol: Protocol, m: int, rng: np.random.Generator) -> np.ndarray:
-    users, t = world.held_out
-    # Candidates are unseen at their position; what the user does there or later is no negative either.
-    later = np.arange(world.holdout)
-    rows = world.interactions.offsets[users, None] + t[:, None] + later
-    inside = rows < world.interactions.offsets[users + 1, None]
-    future = np.where(inside, world.interactions.items[np.where(inside, rows, 0)], 0)
-    usable = world.candidates > 0
-    for column in future.T:
-        usable &= world.candidates != column[:, None]
-    first = usable & (np.cumsum(usable, axis=1) <= protocol.pool)
-    least = int(first.sum(axis=1).min())
-    if least < protocol.pool:
-        raise EpisodeError(
-            f"{protocol.name!r} draws from the first {protocol.pool} candidates of a position, and a position of "
-            f"world {world.name!r} has {least}; build the world with more candidates"
-        )
-    if m > protocol.pool:
-        raise EpisodeError(
-            f"m = {m} negatives, but {protocol.name!r} draws from {protocol.pool}; the largest m is {protocol.pool}"
-        )
-    depth = int(np.flatnonzero(first.any(axis=0))[-1]) + 1
-    keys = np.where(first[:, :depth], rng.random((len(users), depth)), 2.0)
-    picks = np.argsort(keys, axis=1)[:, :m]
-    return np.take_along_axis(world.candidates, picks, axis=1).astype(np.int64)
+def _suitable(world: World, protocol: Protocol, rule: str) -> np.ndarray:
+    """Which held-out positions have a target that the protocol can ask about, bool (positions,)."""
+    suitable = np.ones(len(world.targets), bool)
+    if rule == "rated":
+        ratings = world.interactions.ratings
+        if ratings is None:
+            raise EpisodeError(f"{protocol.name!r} asks about ratings, and world {world.name!r} has none")
+        suitable &= np.isfinite(ratings[world.target_rows])
+    if protocol.popular_target:
+        users, t = world.held_out
+        row, items = world.interactions.before(users, t)
+        ahead = world.popularity[items] >= world.popularity[world.targets][row]
+        suitable &= np.bincount(row[ahead], minlength=len(users)) <= protocol.history
+    return suitable
 
 
-def _uniform(world: World, m: int, rng: np.random.Generator) -> np.ndarray:
-    users, _ = world.held_out
-    unseen = world.n_items - int(world.interactions.lengths.max())
-    if m > unseen:
-        raise EpisodeError(
-            f"m = {m} negatives, but a user of world {world.name!r} has only {unseen} items left "
-            f"that were never interacted with; the largest m is {unseen}"
-        )
-    items = rng.integers(1, world.n_items + 1, size=(len(users), m))
-    rows = np.arange(len(users))
-    while len(rows):  # draw again whatever the user knows or what stands in the slate already
-        drawn = items[rows]
-        bad = world.interactions.contains(users[rows, None], drawn)
-        for column in range(1, m):
-            bad[:, column] |= (drawn[:, :column] == drawn[:, column : column + 1]).any(axis=1)
-        rows, bad = rows[bad.any(axis=1)], bad[bad.any(axis=1)]
-        fresh = rng.integers(1, world.n_items + 1, size=bad.shape)
-        items[rows] = np.where(bad, fresh, items[rows])
-    return items
+def _most_popular(world: World, users: np.ndarray, t: np.ndarray, length: int) -> np.ndarray:
+    """The ``length`` most popular items before each position, int64 (B, length), oldest first, 0 = empty."""
+    row, items = world.interactions.before(users, t)
+    order = np.lexsort((np.arange(len(row)), -world.popularity[items], row))
+    begin = np.cumsum(t) - t
+    kept = np.sort(order[np.arange(len(row)) - begin[row] < length])  # in order of row and time again
+    counts = np.minimum(t, length)
+    place = np.arange(len(kept)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(length - counts, counts)
+    histories = np.zeros((len(users), length), np.int64)
+    histories[row[kept], place] = items[kept]
+    return histories

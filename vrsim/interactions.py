@@ -6,7 +6,12 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Interactions"]
+__all__ = ["Interactions", "pair_keys"]
+
+
+def pair_keys(users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """One number for each pair of user and item, int64, broadcast shape."""
+    return (np.asarray(users, np.int64) << 32) | np.asarray(items, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,9 +24,10 @@ class Interactions:
 
     offsets: np.ndarray  # int64 (users + 1,), rising from 0
     items: np.ndarray  # int32 (interactions,), 1 to the number of items
-    times: np.ndarray | None = None  # float64 (interactions,): seconds, or None if only the order is known
+    times: np.ndarray | None = None  # float64 (interactions,): seconds, NaN = unknown; None: only the order is known
     ratings: np.ndarray | None = None  # float32 (interactions,), NaN = not rated
     comments: pa.ChunkedArray | None = None  # string (interactions,), "" = none
+    unordered: np.ndarray | None = None  # int64 (pairs,), sorted pair_keys: interactions of unknown time
 
     def __len__(self) -> int:
         return len(self.items)
@@ -58,15 +64,13 @@ class Interactions:
 
     @cached_property
     def _pairs(self) -> np.ndarray:
-        """Sorted keys user * 2**32 + item, int64 (interactions,)."""
-        users = np.repeat(np.arange(self.n_users, dtype=np.int64), self.lengths)
-        keys = (users << 32) | self.items
-        keys.sort()
-        return keys
+        """Sorted pair_keys of everything that is known, int64."""
+        keys = pair_keys(np.repeat(np.arange(self.n_users), self.lengths), self.items)
+        return np.sort(keys if self.unordered is None else np.concatenate([keys, self.unordered]))
 
     def contains(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Whether each user ever interacted with the item, before or after; bool, broadcast shape."""
-        keys = (np.asarray(users, np.int64) << 32) | np.asarray(items, np.int64)
+        """Whether each user ever interacted with the item, at whatever time; bool, broadcast shape."""
+        keys = pair_keys(users, items)
         place = np.searchsorted(self._pairs, keys)
         return self._pairs[np.minimum(place, len(self._pairs) - 1)] == keys
 

@@ -17,23 +17,29 @@ __all__ = ["INTERACTION_COLUMNS", "ITEM_COLUMNS", "RANKED_COLUMNS", "numbers", "
 INTERACTION_COLUMNS = {
     "user_id": ("user_id", "user"),
     "item_id": ("item_id", "item"),
-    "time": ("time", "timestamp", "position"),
+    "time": ("time", "timestamp"),
+    "position": ("position",),
     "rating": ("rating",),
     "comment": ("comment", "review"),
 }
 ITEM_COLUMNS = {
     "item_id": ("item_id", "item"),
     "title": ("title", "movie_title", "name"),
-    "year": ("year", "release_year"),
-    "genres": ("genres", "class", "genre", "tags"),
+    "year": ("year", "release_year", "release_date"),
+    "genres": ("genres", "class", "genre"),
+    "tags": ("tags", "tag"),
     "caption": ("caption", "description"),
 }
 RANKED_COLUMNS = {"user_id": ("user_id", "user"), "item_id": ("item_id", "item"), "rank": ("rank",)}
-TEXT = ("user_id", "item_id", "title", "genres", "caption", "comment", "year")
+LISTS = ("genres", "tags")
+TEXT = ("user_id", "item_id", "title", *LISTS, "caption", "comment", "year")
 
 
 def read_table(path: Path, columns: Mapping[str, tuple[str, ...]], required: tuple[str, ...]) -> pa.Table:
-    """Read a CSV (also .tsv, .inter, .item, .gz) or parquet file; keep and rename the known columns."""
+    """Read a CSV (also .tsv, .inter, .item, .gz) or parquet file; keep and rename the known columns.
+
+    ``required`` names columns that must be there; "time or position" asks for one of the two.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -49,15 +55,18 @@ def read_table(path: Path, columns: Mapping[str, tuple[str, ...]], required: tup
             raise DataError(f"{path}: column {alias} stands {names.count(alias)} times in the header")
         if alias:
             chosen[column] = table.column(names.index(alias))
-            if column == "genres" and table.column_names[names.index(alias)].endswith(":token_seq"):
+            if column in LISTS and table.column_names[names.index(alias)].endswith(":token_seq"):
                 chosen[column] = pc.replace_substring(chosen[column], " ", "|")
-        elif column in required:
+    for wish in required:
+        options = wish.split(" or ")
+        if not set(options) & chosen.keys():
+            aliases = [alias for option in options for alias in columns[option]]
             raise DataError(f"{path}: expected a column {' or '.join(aliases)}, found {', '.join(names)}")
     for column in chosen:
         if column not in TEXT:
             continue
         try:
-            if column == "genres" and _is_list(chosen[column].type):
+            if column in LISTS and _is_list(chosen[column].type):
                 chosen[column] = chosen[column].cast(pa.list_(pa.string()))
             else:
                 chosen[column] = _as_text(chosen[column])

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from vrsim.bench import Row
-from vrsim.statistics import Estimate
+from vrsim.estimates import Estimate
 
 __all__ = ["result_tables"]
 

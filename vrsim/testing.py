@@ -37,7 +37,7 @@ def without_future(world: World, positions: np.ndarray) -> World:
     """The same world in which what happened at some positions and later is drawn anew.
 
     ``positions`` is int64 (N, 2): user, t. Candidates and everything a recommender may learn from stay as
-    they are; the ranks of the targets are hidden. An agent that decides otherwise in this world has
+    they are; the ranks of the targets and their blocks are hidden. An agent that decides otherwise in this world has
     looked at an answer.
     """
     rng = np.random.default_rng(0)
@@ -50,8 +50,9 @@ def without_future(world: World, positions: np.ndarray) -> World:
     old = world.interactions
     changed = copy.copy(world)
     object.__setattr__(changed, "interactions", replace(old, items=items))
-    object.__setattr__(changed, "target_ranks", np.zeros_like(world.target_ranks))
-    for name in ("popularity", "recommender"):  # computed from the interactions on first use
+    for name in ("target_ranks", "blocks"):
+        object.__setattr__(changed, name, np.zeros_like(getattr(world, name)))
+    for name in ("popularity", "recommender", "targets"):  # computed from the interactions on first use
         changed.__dict__.pop(name, None)
     return changed
 

@@ -61,6 +61,14 @@ def tiny_data() -> Data:
     )
     offsets = np.r_[0, np.cumsum(lengths)].astype(np.int64)
     times = np.arange(offsets[-1], dtype=np.float64)
-    interactions = Interactions(offsets, np.asarray(items, np.int32) + 1, times)
+    columns = np.asarray(items, np.int32) + 1
+    interactions = Interactions(offsets, columns, times, _ratings(columns, np.repeat(np.arange(USERS), lengths)))
     users = pa.array([f"u{i}" for i in range(USERS)], pa.string())
     return Data(interactions, Catalog(table), users, {})
+
+
+def _ratings(items: np.ndarray, users: np.ndarray) -> np.ndarray:
+    """1 to 5, float32: some films are better than others, some people kinder than others."""
+    rng = generator(0, "tiny", "ratings")
+    quality, kindness = rng.integers(3, size=ITEMS + 1), rng.integers(2, size=USERS)
+    return (1 + quality[items] + kindness[users] + rng.integers(2, size=len(items))).astype(np.float32)

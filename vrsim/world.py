@@ -30,6 +30,7 @@ class World:
     users: pa.Array  # string (users,): the publisher's ids
     candidates: np.ndarray  # int32 (positions, C): unseen items, the recommender's favourite first, 0 = none
     target_ranks: np.ndarray  # int32 (positions,): rank of the target among the unseen items, 1 = first, 0 = unknown
+    blocks: np.ndarray  # int32 (positions, BLOCK): the unseen items of the target's block of ranks, 0 = none
     manifest: dict[str, Any]  # configuration, versions, counts, recommender metrics, hash
     path: Path | None = None  # the folder it was loaded from; None = it was never stored
 
@@ -62,7 +63,7 @@ class World:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything that an episode is made from: interactions, catalog, candidates, holdout."""
+        """SHA-256 of everything that an episode is made from: interactions, catalog, rankings, holdout."""
         return self.manifest["hash"]
 
     @cached_property
@@ -71,6 +72,17 @@ class World:
         users = np.repeat(np.arange(self.n_users), self.holdout)
         last = np.arange(len(users)) % self.holdout - self.holdout
         return users, self.interactions.lengths[users] + last
+
+    @cached_property
+    def target_rows(self) -> np.ndarray:
+        """The interaction that each held-out position asks about, int64 (positions,)."""
+        users, t = self.held_out
+        return self.interactions.offsets[users] + t
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """The item of each held-out position, int64 (positions,)."""
+        return self.interactions.items[self.target_rows].astype(np.int64)
 
     @cached_property
     def popularity(self) -> np.ndarray:

@@ -27,11 +27,12 @@ from vrsim.world import World
 
 __all__ = ["FORMAT", "digest", "is_world", "locked", "read_world", "remove_leftovers", "staged", "write_world"]
 
-FORMAT = 1  # moves when the files of a world change their meaning
+FORMAT = 2  # moves when the files of a world change their meaning
 MANIFEST = "manifest.json"
-OPTIONAL = ("times", "ratings")
+OPTIONAL = ("times", "ratings", "unordered")
 KNOWN = (  # every file that a world can have beside its manifest
-    *(f"{name}.npy" for name in ("offsets", "items", "times", "ratings", "candidates", "target_ranks")),
+    *(f"{name}.npy" for name in ("offsets", "items", "times", "ratings", "unordered")),
+    *(f"{name}.npy" for name in ("candidates", "target_ranks", "blocks")),
     *(f"{name}.parquet" for name in ("catalog", "users", "comments")),
     "recommender/config.json",
     "recommender/weights.safetensors",
@@ -119,6 +120,8 @@ def write_world(world: World, folder: Path) -> None:
         "ratings": columns.ratings,
         "candidates": world.candidates,
         "target_ranks": world.target_ranks,
+        "blocks": world.blocks,
+        "unordered": columns.unordered,
     }
     for name, array in arrays.items():
         if array is not None:
@@ -174,7 +177,8 @@ def read_world(folder: Path) -> World:
     comments = None
     if "comments.parquet" in files:
         comments = pq.read_table(folder / "comments.parquet", memory_map=True)["comment"]
-    interactions = Interactions(array("offsets"), array("items"), array("times"), array("ratings"), comments)
+    columns = (array(name) for name in ("offsets", "items", "times", "ratings"))
+    interactions = Interactions(*columns, comments, array("unordered"))
     users = pq.read_table(folder / "users.parquet")["user_id"].combine_chunks()
     return World(
         name=manifest["name"],
@@ -183,6 +187,7 @@ def read_world(folder: Path) -> World:
         users=users.chunk(0) if isinstance(users, pa.ChunkedArray) else users,
         candidates=array("candidates"),
         target_ranks=array("target_ranks"),
+        blocks=array("blocks"),
         manifest=manifest,
         path=folder,
     )

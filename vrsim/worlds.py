@@ -21,12 +21,13 @@ from vrsim.building import (
     make_world,
     versions,
 )
-from vrsim.data import Data, read_data
+from vrsim.data import Data
 from vrsim.errors import OptionError, UnknownNameError, WorldError
 from vrsim.naming import parse_name, write_name
 from vrsim.progress import progress_bar
 from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender
 from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
+from vrsim.sources import SOURCES, ml_100k
 from vrsim.tiny import tiny_data
 from vrsim.world import World
 from vrsim.world_files import locked, read_world, staged
@@ -37,18 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["BUILT_IN", "build_named", "home", "listing", "load", "load_recommender", "train_recommender"]
 
 
-def _ml_100k(config: BuildConfig) -> Data:
-    """MovieLens-100K (GroupLens; Harper and Konstan, ACM TiiS 2015), from the files inside RecBole."""
-    from vrsim.recommender.recbole_settings import require_recbole
-
-    require_recbole()
-    folder = Path(importlib.util.find_spec("recbole").origin).parent / "dataset_example" / "ml-100k"
-    return read_data(folder / "ml-100k.inter", folder / "ml-100k.item", config.shortest)
-
-
-BUILT_IN = {
-    "tiny": (lambda config: tiny_data(), "200 made-up users and 160 made-up films, for tests and documentation"),
-    "ml-100k": (_ml_100k, "MovieLens-100K: 943 users, 1,682 films, 100,000 ratings (GroupLens)"),
+BUILT_IN = {  # name: what it is
+    "tiny": "200 made-up users and 160 made-up films, for tests and documentation",
+    "ml-100k": "MovieLens-100K: 943 users, 1,682 films, 100,000 ratings (GroupLens)",
+    **{source.name: source.about for source in SOURCES.values()},
 }
 
 
@@ -76,6 +69,7 @@ def load(name: str | Path) -> World:
     world = read_world(folder)
     made_with = world.manifest["recommender"].get("settings")
     if made_with is not None and importlib.util.find_spec("recbole"):
+        config = _tuned(source, config)
         config = RecBoleConfig(config.recommender, config.options, config.seed)
         if resolved_options(config) != made_with:
             raise WorldError(
@@ -92,8 +86,8 @@ def build_named(name: str, force: bool = False, exist_ok: bool = False) -> World
         return _tiny(name)
     full, folder = _canonical(source, config), _folder(source, config)
     with progress_bar(f"building world {full}") as progress:
-        data = BUILT_IN[source][0](config)
-        return build(folder, data, config, full, progress=progress, exist_ok=exist_ok, force=force)
+        data = _data(source, config)
+        return build(folder, data, _tuned(source, config), full, progress=progress, exist_ok=exist_ok, force=force)
 
 
 def listing() -> list[dict[str, str]]:
@@ -103,7 +97,7 @@ def listing() -> list[dict[str, str]]:
     for name in sorted({*BUILT_IN, *stored}):
         source = name.partition(":")[0]
         state = "in memory" if source == "tiny" else "built" if name in stored else "built on first use"
-        rows.append({"name": name, "state": state, "about": BUILT_IN[source][1] if source in BUILT_IN else ""})
+        rows.append({"name": name, "state": state, "about": BUILT_IN.get(source, "")})
     return rows
 
 
@@ -125,10 +119,21 @@ def _canonical(source: str, config: BuildConfig) -> str:
     return write_name(source, {k: v for k, v in changed.items() if v != default[k]} | dict(config.options))
 
 
+def _tuned(source: str, config: BuildConfig) -> BuildConfig:
+    """The configuration with the settings that a data set needs for the usual recommender."""
+    if source not in SOURCES or config.recommender != BuildConfig.recommender:
+        return config
+    return replace(config, options={**SOURCES[source].options, **config.options})
+
+
+def _data(source: str, config: BuildConfig) -> Data:
+    return ml_100k(config.shortest) if source == "ml-100k" else SOURCES[source].load(config.shortest)
+
+
 @lru_cache(maxsize=16)
 def _tiny(name: str) -> World:
     source, config = _parse(name)
-    return make_world(_canonical(source, config), BUILT_IN[source][0](config), config)[0]
+    return make_world(_canonical(source, config), tiny_data(), config)[0]
 
 
 def load_recommender(world: World) -> Recommender:

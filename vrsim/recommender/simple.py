@@ -8,9 +8,10 @@ from scipy.sparse import csr_matrix
 from vrsim.errors import DataError
 from vrsim.interactions import Interactions
 
-__all__ = ["CONTEXT", "ItemTransitions", "RankedCandidates", "Recommender", "rank_unseen"]
+__all__ = ["BLOCK", "CONTEXT", "ItemTransitions", "RankedCandidates", "Recommender", "rank_unseen"]
 
 CONTEXT = 50  # newest history items that a recommender is given
+BLOCK = 20  # the ranking of a position is cut into blocks of this many ranks; the target's block is kept
 
 
 class Recommender(Protocol):
@@ -67,11 +68,12 @@ class RankedCandidates:
 
 def rank_unseen(
     recommender: Recommender, interactions: Interactions, n_items: int, users: np.ndarray, t: np.ndarray, depth: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rank the items a user has not interacted with before each of B positions.
 
-    Returns the best ``depth`` items, int32 (B, depth), best first, 0 = no more, and the rank of the
-    target among all unseen items, int32 (B,), 1 = best. Equal scores: the smaller item first.
+    Returns the best ``depth`` items, int32 (B, depth), best first, 0 = no more; the rank of the target
+    among all unseen items, int32 (B,), 1 = best; and the items of the target's block of ranks, int32
+    (B, BLOCK), best first, 0 = no more. Equal scores: the smaller item first.
     """
     scores = np.array(recommender.score(users, interactions.histories(users, t, CONTEXT)))
     if scores.dtype not in (np.float32, np.float64):
@@ -89,7 +91,28 @@ def rank_unseen(
     earlier = np.arange(n_items + 1) < target[:, None]
     ranks = 1 + (scores > own).sum(axis=1) + ((scores == own) & earlier & np.isfinite(own)).sum(axis=1)
 
-    depth = min(depth, n_items)
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-    listed = np.take_along_axis(scores, best, axis=1) > -np.inf
-    return np.where(listed, best, 0).astype(np.int32), ranks.astype(np.int32)
+    order = _best_first(scores)
+    rows = np.arange(len(users))[:, None]
+
+    def at(places: np.ndarray) -> np.ndarray:
+        """The items at some places of the ranking, int32, 0 where there is no unseen item."""
+        items = order[rows, np.minimum(places, n_items)]
+        there = (places <= n_items) & (scores[rows, items] > -np.inf)
+        return np.where(there, items, 0).astype(np.int32)
+
+    candidates = at(np.arange(min(depth, n_items))[None, :])
+    block = at((ranks - 1)[:, None] // BLOCK * BLOCK + np.arange(BLOCK))
+    block[~(block == target[:, None]).any(axis=1)] = 0  # a target that the recommender refuses to score
+    return candidates, ranks.astype(np.int32), block
+
+
+def _best_first(scores: np.ndarray) -> np.ndarray:
+    """The columns of each row by falling score, equal scores by rising column, int64 (B, columns)."""
+    if scores.dtype != np.float32:
+        return np.argsort(-scores, axis=1, kind="stable")
+    # Sorting one integer of score and column is several times faster than a stable sort by score.
+    bits = (scores + np.float32(0)).view(np.uint32)  # + 0 makes -0.0 and 0.0 equal
+    falling = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF))
+    keys = falling.astype(np.uint64) << np.uint64(32) | np.arange(scores.shape[1], dtype=np.uint64)
+    keys.sort(axis=1)
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -1,0 +1,153 @@
+"""Wrong answers: items that a user never interacted with, drawn beside every held-out position.
+
+Matched slates. The ranking is cut into blocks fixed beforehand, and the wrong items are drawn uniformly from
+the target's own block. That alone leaves a hint: targets are more frequent at the upper end of a block. So a
+drawn slate S is asked only with probability min f(s) / f(target), s in S, where f(r) is how often a target has
+rank r, fitted as a falling curve over all held-out positions (isotonic regression, the maximum likelihood
+estimate of a falling frequency). The chance of asking S with target i is then f(i) * min f / f(i) = min f for
+every i in S: whatever is known of the ranks, each item of the slate is equally likely.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vrsim.errors import EpisodeError
+from vrsim.protocols import Protocol
+from vrsim.recommender import BLOCK
+from vrsim.world import World
+
+__all__ = ["Wrongs", "draw"]
+
+
+@dataclass(frozen=True)
+class Wrongs:
+    """The drawn wrong items of every held-out position."""
+
+    items: np.ndarray  # int64 (positions, m), distinct, never interacted with
+    usable: np.ndarray  # bool (positions,): whether the position can be asked about
+
+
+def draw(world: World, protocol: Protocol, rule: str, m: int, rng: np.random.Generator) -> Wrongs:
+    """m wrong items for every held-out position by one of the rules of ``protocols.Wrong``. Raises EpisodeError."""
+    positions = len(world.held_out[0])
+    if rule == "rated":
+        return Wrongs(np.empty((positions, 0), np.int64), np.ones(positions, bool))
+    if rule == "rank-matched":
+        return _matched(world, world.blocks, _falling(world.target_ranks[world.blocks.any(axis=1)], world), m, rng)
+    if rule == "popularity-matched":
+        return _popularity_matched(world, m, rng)
+    allowed = np.bincount(world.interactions.items, minlength=world.n_items + 1) >= protocol.least_item
+    if rule == "recommended":
+        items = _recommended(world, protocol, m, rng)
+        items = _uniform(world, m, rng, allowed, items) if items.shape[1] < m else items
+    else:
+        items = _uniform(world, m, rng, allowed)
+    return Wrongs(items, allowed[world.targets])
+
+
+def _recommended(world: World, protocol: Protocol, m: int, rng: np.random.Generator) -> np.ndarray:
+    """Up to m items from the pool, int64 (positions, m or the size of the pool)."""
+    users, t = world.held_out
+    # Candidates are unseen at their position; what the user does there or later is no wrong answer either.
+    later = np.arange(world.holdout)
+    rows = world.interactions.offsets[users, None] + t[:, None] + later
+    inside = rows < world.interactions.offsets[users + 1, None]
+    future = np.where(inside, world.interactions.items[np.where(inside, rows, 0)], 0)
+    usable = world.candidates > 0
+    for column in future.T:
+        usable &= world.candidates != column[:, None]
+    if world.interactions.unordered is not None:
+        usable &= ~world.interactions.contains(users[:, None], world.candidates)
+    begin, end = protocol.pool
+    place = np.cumsum(usable, axis=1)
+    pool = usable & (place >= begin) & (place <= end)
+    least, size = int(usable.sum(axis=1).min()), end - begin + 1
+    if least < end:
+        raise EpisodeError(
+            f"{protocol.name!r} draws from the first {end} candidates of a position, and a position of "
+            f"world {world.name!r} has {least}; build the world with more candidates"
+        )
+    if m > size and not protocol.top_up:
+        raise EpisodeError(f"m = {m} wrong items, but {protocol.name!r} draws from {size}; the largest m is {size}")
+    depth = int(np.flatnonzero(pool.any(axis=0))[-1]) + 1
+    keys = np.where(pool[:, :depth], rng.random((len(users), depth)), 2.0)
+    picks = np.argsort(keys, axis=1)[:, : min(m, size)]
+    return np.take_along_axis(world.candidates, picks, axis=1).astype(np.int64)
+
+
+def _uniform(
+    world: World, m: int, rng: np.random.Generator, allowed: np.ndarray, given: np.ndarray | None = None
+) -> np.ndarray:
+    """``given`` items (positions, g) followed by m - g uniform ones among the allowed."""
+    users, _ = world.held_out
+    given = np.empty((len(users), 0), np.int64) if given is None else given
+    unseen = int(allowed[1:].sum()) - int(world.interactions.lengths.max())
+    if m > unseen:
+        raise EpisodeError(
+            f"m = {m} wrong items, but a user of world {world.name!r} may have only {unseen} items left "
+            f"that were never interacted with; the largest m is {unseen}"
+        )
+    first = given.shape[1]
+    items = np.concatenate([given, rng.integers(1, world.n_items + 1, size=(len(users), m - first))], axis=1)
+    rows = np.arange(len(users))
+    while len(rows):  # draw again whatever the user knows or what stands in the slate already
+        drawn = items[rows]
+        bad = world.interactions.contains(users[rows, None], drawn) | ~allowed[drawn]
+        bad[:, :first] = False
+        for column in range(max(1, first), m):
+            bad[:, column] |= (drawn[:, :column] == drawn[:, column : column + 1]).any(axis=1)
+        rows, bad = rows[bad.any(axis=1)], bad[bad.any(axis=1)]
+        fresh = rng.integers(1, world.n_items + 1, size=bad.shape)
+        items[rows] = np.where(bad, fresh, items[rows])
+    return items
+
+
+def _popularity_matched(world: World, m: int, rng: np.random.Generator) -> Wrongs:
+    """Blocks of the catalog in order of popularity; items left over at the end join the last block."""
+    order = np.argsort(-world.popularity[1:], kind="stable") + 1
+    place = np.zeros(world.n_items + 1, np.int64)
+    place[order] = np.arange(1, world.n_items + 1)  # rank by popularity, from 1
+    ranks = place[world.targets]
+    begin = np.minimum((ranks - 1) // BLOCK * BLOCK, max(0, world.n_items - BLOCK) // BLOCK * BLOCK)
+    places = begin[:, None] + np.arange(min(2 * BLOCK - 1, world.n_items))
+    last = begin + 2 * BLOCK > world.n_items  # the block after this one would not be whole
+    there = (places < world.n_items) & ((places < begin[:, None] + BLOCK) | last[:, None])
+    blocks = np.where(there, order[np.where(there, places, 0)], 0)
+    return _matched(world, blocks, _falling(ranks, world), m, rng, begin)
+
+
+def _falling(ranks: np.ndarray, world: World) -> np.ndarray:
+    """How often a target has each rank, a falling curve, float (n_items + 1,); entry 0 is unused."""
+    from sklearn.isotonic import IsotonicRegression
+
+    counts = np.bincount(ranks, minlength=world.n_items + 1)[1:]
+    curve = IsotonicRegression(increasing=False).fit_transform(np.arange(len(counts)), counts)
+    return np.r_[0, curve + 1 / len(counts)]  # one more target, spread over all ranks: nowhere 0
+
+
+def _matched(
+    world: World,
+    blocks: np.ndarray,
+    frequency: np.ndarray,
+    m: int,
+    rng: np.random.Generator,
+    begin: np.ndarray | None = None,
+) -> Wrongs:
+    """See the module docstring. ``blocks`` (positions, B) are in order of rank, ``begin`` ranks go before each."""
+    if m >= BLOCK:
+        raise EpisodeError(
+            f"m = {m} wrong items, but matched slates are drawn from blocks of {BLOCK}; the largest m is {BLOCK - 1}"
+        )
+    users, _ = world.held_out
+    begin = (world.target_ranks.astype(np.int64) - 1) // BLOCK * BLOCK if begin is None else begin
+    frequency = np.r_[frequency, np.zeros(blocks.shape[1])]
+    by_place = frequency[np.maximum(begin, 0)[:, None] + 1 + np.arange(blocks.shape[1])]  # (positions, B)
+    is_target = blocks == world.targets[:, None]
+    other = (blocks > 0) & ~world.interactions.contains(users[:, None], blocks)
+    picks = np.argsort(np.where(other, rng.random(blocks.shape), 2.0), axis=1)[:, :m]
+    items = np.take_along_axis(blocks, picks, axis=1).astype(np.int64)
+    own = (by_place * is_target).sum(axis=1)
+    rarest = np.minimum(np.take_along_axis(by_place, picks, axis=1).min(axis=1), own)
+    accepted = rng.random(len(users)) * own < rarest
+    return Wrongs(items, accepted & is_target.any(axis=1) & (other.sum(axis=1) >= m))
