@@ -4,6 +4,8 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 
 from vrsim.agent import Agent, Decisions, Observations
 from vrsim.episodes import Episodes
@@ -16,8 +18,9 @@ __all__ = ["ScoreAgent"]
 class ScoreAgent(Agent):
     """Selection: the item with the highest number (or the lowest), the first one of equals.
 
-    Judgment: Yes from a threshold upwards (or downwards), the one number that is learned: the
-    threshold that would have been right most often on the training users' judgments.
+    Judgment: Yes from a threshold upwards (or downwards): the threshold that would have been right most
+    often on the training users' judgments. The probability of Yes is a logistic regression, fitted on them
+    too, of the share of their items that score lower; it never falls where the score rises.
     """
 
     orders: ClassVar[tuple[str, str]] = ("highest", "lowest")  # what the two directions are called
@@ -27,6 +30,8 @@ class ScoreAgent(Agent):
             raise UnknownNameError("order", str(order), self.orders)
         self._sign = 1.0 if order == self.orders[0] else -1.0
         self._threshold = 0.0
+        self._seen = np.zeros(1)  # sorted scores of the training users' judgments
+        self._logit = np.zeros(2)  # intercept and slope
         self._world: World | None = None
 
     @abstractmethod
@@ -43,12 +48,30 @@ class ScoreAgent(Agent):
             parts = np.array_split(np.arange(len(training)), len(training) // 256 + 1)
             scores = self._sign * np.concatenate([self.score(training.observe(part))[:, 0] for part in parts])
             self._threshold = best_threshold(scores, training.answers == 1)
+            self._seen = np.sort(scores)
+            self._logit = _rising_logit(self._share_below(scores), training.answers)
 
     def act(self, observations: Observations) -> Decisions:
         scores = self._sign * self.score(observations)
         if scores.shape[1] == 1:
-            return Decisions((scores[:, 0] >= self._threshold).astype(np.int64))
+            chance = expit(self._logit[0] + self._logit[1] * self._share_below(scores))
+            return Decisions((scores[:, 0] >= self._threshold).astype(np.int64), probability=chance)
         return Decisions(scores.argmax(axis=1))
+
+    def _share_below(self, scores: np.ndarray) -> np.ndarray:
+        """The share of the training judgments with a lower score, equal ones count half, float."""
+        below, upto = (np.searchsorted(self._seen, scores, side=side) for side in ("left", "right"))
+        return (below + upto) / (2 * len(self._seen))
+
+
+def _rising_logit(share: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Intercept and slope, from 0, of a logistic regression on one number; float (2,)."""
+    positive = np.clip(answers.mean(), 1e-6, 1 - 1e-6)
+    flat = np.array([logit(positive), 0.0])
+    if len(np.unique(answers)) < 2:
+        return flat
+    fitted = LogisticRegression(C=1e6).fit(share[:, None], answers)
+    return np.array([fitted.intercept_[0], fitted.coef_[0, 0]]) if fitted.coef_[0, 0] > 0 else flat
 
 
 def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:

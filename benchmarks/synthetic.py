@@ -48,6 +48,7 @@ def build_synthetic(folder: Path, users: int, items: int, length: int, depth: in
         candidates=drawn[:, length:].astype(np.int32),
         target_ranks=np.zeros(users, np.int32),
         blocks=np.zeros((users, 20), np.int32),
+        block_scores=np.zeros((users, 20), np.float32),
         manifest=manifest,
     )
     with locked(folder), staged(folder) as private:

@@ -67,8 +67,9 @@ def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> li
     questions = [
         (protocol, task, m)
         for protocol in config.protocols
-        for task in config.tasks
-        for m in (config.m if task == "selection" else (1,))
+        for task in get_protocol(protocol).tasks
+        if task in config.tasks
+        for m in get_protocol(protocol).sizes(task, config.m)
     ]
     made = {  # likewise for questions that cannot be asked
         (*question, seed): make_episodes(world, *question, "test", config.cohort, seed)
@@ -94,7 +95,7 @@ def _play_cell(run: RunFolder, cell: Cell, episodes: Episodes, progress: Progres
     before = run.recorded(cell, episodes)
     if sum(len(part.index) for part in before) == len(episodes):
         return join(before)
-    run.begin()
+    run.begin(cell, episodes)
     return play(
         make_agent(cell.agent),
         episodes,

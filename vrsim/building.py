@@ -17,6 +17,7 @@ from vrsim.world_files import digest, is_world, locked, read_world, staged, writ
 
 __all__ = ["TRANSITIONS", "BuildConfig", "build", "make_config", "make_world", "versions"]
 
+RANKINGS = ("candidates", "target_ranks", "blocks", "block_scores")  # what the recommender says of a world
 TRANSITIONS = "transitions"  # the recommender that needs no training library
 
 
@@ -103,13 +104,13 @@ def make_world(
             f"holdout {config.holdout} needs users with {config.shortest} interactions, one has {shortest}"
         )
     about: dict[str, Any] = {}
-    candidates = None
+    listed = None  # the candidates that a table gives
     if recommender is not None:
         config = replace(config, recommender="own", options={})
     if isinstance(recommender, Path | str):
-        candidates, dropped = read_ranked(Path(recommender), data, config.holdout)
+        listed, dropped = read_ranked(Path(recommender), data, config.holdout)
         about = {"kind": "candidates", "skipped": dropped}
-        recommender = RankedCandidates(candidates, n_items)
+        recommender = RankedCandidates(listed, n_items)
     elif recommender is not None:
         about = {"kind": "candidates", "class": type(recommender).__name__}
     elif config.recommender == TRANSITIONS:
@@ -124,17 +125,9 @@ def make_world(
         about = {"kind": "recbole", "settings": resolved_options(recbole), **recommender.report}
 
     none = np.empty((0, 0), np.int32)
-    config_only = {"config": asdict(config)}
-    world = World(name, interactions, data.catalog, data.users, none, none, none, config_only)
-    if candidates is None:
-        candidates, ranks, blocks = _rank_all(recommender, world, config.candidates, progress)
-    else:
-        targets = interactions.items[interactions.offsets[1:] - 1]
-        listed = candidates == targets[:, None]
-        ranks = np.where(listed.any(axis=1), listed.argmax(axis=1) + 1, 0).astype(np.int32)
-        places = (ranks[:, None] - 1) // BLOCK * BLOCK + np.arange(BLOCK)
-        there = (ranks[:, None] > 0) & (places < candidates.shape[1])
-        blocks = np.where(there, np.take_along_axis(candidates, np.where(there, places, 0), axis=1), 0)
+    unranked = dict.fromkeys(RANKINGS, none)
+    world = World(name, interactions, data.catalog, data.users, **unranked, manifest={"config": asdict(config)})
+    rankings = _rank_all(recommender, world, config.candidates, progress) if listed is None else _placed(listed, world)
     manifest = {
         "config": asdict(config),
         "data": dict(data.origin),
@@ -142,18 +135,12 @@ def make_world(
         "skipped": dict(data.skipped),
         "recommender": about,
         "versions": versions(),
-        "hash": _hash(data, config, candidates=candidates, target_ranks=ranks, blocks=blocks),
+        "hash": _hash(data, config, rankings),
     }
     names = ("offsets", "items", "times", "ratings", "unordered")
     frozen = replace(interactions, **{name: _frozen(getattr(interactions, name)) for name in names})
-    world = replace(
-        world,
-        interactions=frozen,
-        candidates=_frozen(candidates),
-        target_ranks=_frozen(ranks),
-        blocks=_frozen(blocks),
-        manifest=manifest,
-    )
+    rankings = {name: _frozen(array) for name, array in rankings.items()}
+    world = replace(world, interactions=frozen, manifest=manifest, **rankings)
     return world, recommender
 
 
@@ -166,8 +153,8 @@ def _frozen(array: np.ndarray | None) -> np.ndarray | None:
     return view
 
 
-def _rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> list[np.ndarray]:
-    """What ``rank_unseen`` says of every held-out position."""
+def _rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> dict[str, np.ndarray]:
+    """The RANKINGS of a world: what ``rank_unseen`` says of every held-out position."""
     users, t = world.held_out
     batch = max(1, 4_000_000 // (world.n_items + 1))  # 16 MB of scores at a time
     parts = []
@@ -175,10 +162,21 @@ def _rank_all(recommender: Recommender, world: World, depth: int, progress: Prog
         part = slice(start, start + batch)
         parts.append(rank_unseen(recommender, world.interactions, world.n_items, users[part], t[part], depth))
         progress(min(start + batch, len(users)), len(users), "ranking the candidates of every held-out position")
-    return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    return dict(zip(RANKINGS, map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
 
-def _hash(data: Data, config: BuildConfig, **rankings: np.ndarray) -> str:
+def _placed(candidates: np.ndarray, world: World) -> dict[str, np.ndarray]:
+    """The RANKINGS of a world whose candidates are all that is known: the score is minus the place."""
+    found = candidates == world.targets[:, None]
+    ranks = np.where(found.any(axis=1), found.argmax(axis=1) + 1, 0).astype(np.int32)
+    places = (ranks[:, None] - 1) // BLOCK * BLOCK + np.arange(BLOCK)
+    there = (ranks[:, None] > 0) & (places < candidates.shape[1])
+    blocks = np.where(there, np.take_along_axis(candidates, np.where(there, places, 0), axis=1), 0)
+    scores = np.where(blocks > 0, -places, 0).astype(np.float32)
+    return dict(zip(RANKINGS, (candidates, ranks, blocks, scores), strict=True))
+
+
+def _hash(data: Data, config: BuildConfig, rankings: Mapping[str, np.ndarray]) -> str:
     optional = {name: getattr(data.interactions, name) for name in ("ratings", "unordered")}
     columns: dict[str, Any] = {
         "offsets": data.interactions.offsets,

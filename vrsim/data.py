@@ -60,8 +60,18 @@ def read_data(interactions: Path, items: Path | None = None, shortest: int = 3) 
     return make_data(Path(interactions), events, items, table, shortest)
 
 
-def make_data(path: Path, events: pa.Table, items_path: Path | None, items: pa.Table | None, shortest: int = 3) -> Data:
-    """``read_data`` for tables with the columns of ``read_table``; the paths are for messages."""
+def make_data(
+    path: Path,
+    events: pa.Table,
+    items_path: Path | None,
+    items: pa.Table | None,
+    shortest: int = 3,
+    least_users: int = 1,
+) -> Data:
+    """``read_data`` for tables with the columns of ``read_table``; the paths are for messages.
+
+    Items with fewer than ``least_users`` interactions are left out (``interactions_with_rare_items``).
+    """
     if events.num_rows == 0:
         raise DataError(f"{path}: no interactions, only a header")
     for column in ("user_id", "item_id"):
@@ -71,7 +81,8 @@ def make_data(path: Path, events: pa.Table, items_path: Path | None, items: pa.T
     place, seconds = _order(path, events, user, user_ids)
     pair = user.astype(np.int64) * len(item_ids) + item
 
-    ordered = np.flatnonzero(~np.isnan(place)) if place.dtype.kind == "f" else np.arange(len(place))
+    common = np.bincount(item)[item] >= least_users
+    ordered = np.flatnonzero(common & ~np.isnan(place))
     order = ordered[np.lexsort((ordered, place[ordered], user[ordered]))]
     first = np.zeros(len(order), bool)  # the first interaction of each (user, item)
     first[np.unique(pair[order], return_index=True)[1]] = True
@@ -86,13 +97,16 @@ def make_data(path: Path, events: pa.Table, items_path: Path | None, items: pa.T
     new_item[used] = np.arange(1, len(used) + 1)
     new_user = np.cumsum(long_enough) - 1
     catalog, counts = _catalog(items_path, items, [item_ids[i] for i in used])
-    loose = np.setdiff1d(np.arange(len(pair)), ordered)
-    loose = loose[long_enough[user[loose]] & (new_item[item[loose]] > 0) & ~np.isin(pair[loose], pair[rows])]
+    unordered = np.flatnonzero(common & np.isnan(place))
+    askable = long_enough[user[unordered]] & (new_item[item[unordered]] > 0)
+    loose = unordered[askable & ~np.isin(pair[unordered], pair[rows])]
     skipped = {
         "repeated": int((~first).sum()),
         "short_users": int((~long_enough).sum()),
-        "unordered": len(pair) - len(ordered),
+        "unordered": len(unordered),
     }
+    if least_users > 1:
+        skipped["interactions_with_rare_items"] = int((~common).sum())
     columns = Interactions(
         offsets=np.r_[0, np.cumsum(np.bincount(new_user[user[rows]]))].astype(np.int64),
         items=new_item[item[rows]].astype(np.int32),
@@ -124,7 +138,16 @@ def _order(path: Path, events: pa.Table, user: np.ndarray, names: list[str]) -> 
             f"{expected[wrong[0]]}, found {place[row]:g} in data row {row + 1}. Rows may be missing; if the numbers "
             "only give an order, call the column time"
         )
-    return place, numbers(path, events["time"], "time") if "time" in columns else None
+    return place, _known_times(path, events["time"]) if "time" in columns else None
+
+
+def _known_times(path: Path, column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers, or dates and times as seconds since 1970; float64, NaN = unknown."""
+    if not pa.types.is_temporal(column.type):
+        return numbers(path, column, "time")
+    seconds = np.full(len(column), np.nan)
+    seconds[np.asarray(column.is_valid())] = times(path, column.drop_null())
+    return seconds
 
 
 def read_ranked(path: Path, data: Data, holdout: int) -> tuple[np.ndarray, dict[str, int]]:

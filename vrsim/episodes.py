@@ -13,7 +13,7 @@ from vrsim.seeding import generator
 from vrsim.world import World
 from vrsim.world_files import digest
 
-__all__ = ["LIKED", "Episodes", "make_episodes"]
+__all__ = ["LIKED", "Episodes", "make_episodes", "shown_histories"]
 
 LIKED = 3  # ratings above this are likes, as in Agent4Rec and TALLRec
 
@@ -45,10 +45,7 @@ class Episodes:
     @cached_property
     def histories(self) -> np.ndarray:
         """What is shown of each history, int64 (N, protocol.history), oldest first, 0 = empty."""
-        users, t = self.positions.T
-        if self.protocol.shows == "newest":
-            return self.world.interactions.histories(users, t, self.protocol.history)
-        return _most_popular(self.world, users, t, self.protocol.history)
+        return shown_histories(self.world, self.protocol, *self.positions.T)
 
     @cached_property
     def hash(self) -> str:
@@ -58,7 +55,8 @@ class Episodes:
 
     def training(self) -> "Episodes":
         """The same questions about the training users."""
-        return make_episodes(self.world, self.protocol, self.task, self.m, "train", "all", self.seed)
+        m = max(self.m, 1)  # a judgment has as many wrong items as its protocol says, perhaps none
+        return make_episodes(self.world, self.protocol, self.task, m, "train", "all", self.seed)
 
     def observe(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """The observations of some episodes, fresh arrays; ``index`` is int (B,)."""
@@ -85,12 +83,14 @@ def make_episodes(
     split: str = "test",
     cohort: str = "all",
     seed: int = 0,
+    users: int = 0,
 ) -> Episodes:
     """The episodes of one task.
 
     Equal arguments give equal episodes. Episodes of one cohort are the same questions as in cohort
     "all". ``m`` counts the wrong items of a selection; for a judgment the protocol says how many go with
-    each right one. Raises UnknownNameError, OptionError, EpisodeError.
+    each right one. ``users`` asks at most that many users, 0 = all; a smaller number asks some of those that a
+    larger one does. Raises UnknownNameError, OptionError, EpisodeError.
     """
     if not isinstance(world, World):
         raise OptionError(f"world must be a World, for example World.load('tiny'), found {world!r}")
@@ -98,7 +98,7 @@ def make_episodes(
     for kind, value, known in (("task", task, TASKS), ("split", split, SPLITS), ("cohort", cohort, COHORTS)):
         if value not in known:
             raise UnknownNameError(kind, str(value), known)
-    for name, value, least in (("m", m, 1), ("seed", seed, 0)):
+    for name, value, least in (("m", m, 1), ("seed", seed, 0), ("users", users, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
     if task not in protocol.tasks:
@@ -106,9 +106,9 @@ def make_episodes(
     rule = getattr(protocol, task)
     (m,) = protocol.sizes(task, (int(m),))
 
-    users, t = world.held_out
+    positions = np.stack(world.held_out, axis=1)
     rng = generator(int(seed), protocol.name, protocol.version, task, m)
-    asked = _asked(world, protocol, split, cohort)
+    asked = _asked(world, protocol, split, cohort, users)
     wrongs = draw(world, protocol, rule, m, rng)
     chosen = np.flatnonzero(asked & wrongs.usable & _suitable(world, protocol, rule))
     if len(chosen) == 0:
@@ -116,7 +116,6 @@ def make_episodes(
             f"{protocol.name!r} finds nothing to ask {cohort} users in the {split} split of world {world.name!r}: "
             f"of their {int(asked.sum())} held-out positions none is suitable"
         )
-    positions = np.stack([users, t], axis=1)
     if task == "judgment":
         size = m + 1
         items = np.concatenate([world.targets[:, None], wrongs.items], axis=1)[chosen].reshape(-1, 1)
@@ -124,14 +123,14 @@ def make_episodes(
         if rule == "rated":
             answers = (world.interactions.ratings[world.target_rows[chosen]] > LIKED).astype(np.int64)
         # Shuffled, so that a batch does not show a user's items side by side in a known order.
-        order = rng.permutation(size * len(users))
+        order = rng.permutation(size * len(positions))
         order = order[np.isin(order // size, chosen)]
         order = np.searchsorted(chosen, order // size) * size + order % size
         positions = np.repeat(positions[chosen], size, axis=0)[order]
         slates, answers = items[order], answers[order]
     else:
-        answers = rng.integers(m + 1, size=len(users))
-        slates = np.empty((len(users), m + 1), np.int64)
+        answers = rng.integers(m + 1, size=len(positions))
+        slates = np.empty((len(positions), m + 1), np.int64)
         is_target = np.arange(m + 1) == answers[:, None]
         slates[is_target] = world.targets
         slates[~is_target] = wrongs.items.ravel()
@@ -141,7 +140,7 @@ def make_episodes(
     return Episodes(world, protocol, task, m, split, cohort, int(seed), *columns)
 
 
-def _asked(world: World, protocol: Protocol, split: str, cohort: str) -> np.ndarray:
+def _asked(world: World, protocol: Protocol, split: str, cohort: str, users: int) -> np.ndarray:
     """Which held-out positions are asked about, as far as it depends on the user, bool (positions,)."""
     eligible = _eligible(world, protocol)
     order = generator(protocol.split_seed, "split").permutation(world.n_users)
@@ -158,7 +157,10 @@ def _asked(world: World, protocol: Protocol, split: str, cohort: str) -> np.ndar
     else:
         cold = lengths <= np.quantile(lengths, protocol.cold_share, method="lower")
     member = {"all": np.ones_like(cold), "cold": cold, "warm": ~cold}[cohort]
-    asked = np.repeat(member & eligible & (tested == (split == "test")), world.holdout)
+    member &= eligible & (tested == (split == "test"))
+    if users:
+        member[order[np.cumsum(member[order]) > users]] = False
+    asked = np.repeat(member, world.holdout)
     if split == "test":
         asked &= np.arange(len(asked)) % world.holdout >= world.holdout - protocol.per_user
     if not asked.any():
@@ -199,6 +201,13 @@ def _suitable(world: World, protocol: Protocol, rule: str) -> np.ndarray:
         ahead = world.popularity[items] >= world.popularity[world.targets][row]
         suitable &= np.bincount(row[ahead], minlength=len(users)) <= protocol.history
     return suitable
+
+
+def shown_histories(world: World, protocol: Protocol, users: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """What the protocol shows of the history at each position, int64 (B, protocol.history), oldest first, 0 = empty."""
+    if protocol.shows == "newest":
+        return world.interactions.histories(users, t, protocol.history)
+    return _most_popular(world, users, t, protocol.history)
 
 
 def _most_popular(world: World, users: np.ndarray, t: np.ndarray, length: int) -> np.ndarray:

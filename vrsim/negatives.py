@@ -1,23 +1,33 @@
 """Wrong answers: items that a user never interacted with, drawn beside every held-out position.
 
-Matched slates. The ranking is cut into blocks fixed beforehand, and the wrong items are drawn uniformly from
+Matched slates. A ranking is cut into blocks fixed beforehand, and the wrong items are drawn uniformly from
 the target's own block. That alone leaves a hint: targets are more frequent at the upper end of a block. So a
-drawn slate S is asked only with probability min f(s) / f(target), s in S, where f(r) is how often a target has
-rank r, fitted as a falling curve over all held-out positions (isotonic regression, the maximum likelihood
-estimate of a falling frequency). The chance of asking S with target i is then f(i) * min f / f(i) = min f for
-every i in S: whatever is known of the ranks, each item of the slate is equally likely.
+drawn slate S is asked only with probability min w(s) / w(target), s in S, where w(i) is how likely item i of the
+block is the target. The chance of asking S with target i is then w(i) * min w / w(i) = min w for every i in S:
+whatever is known of the ranking, each item of the slate is equally likely.
+
+- By popularity, w is how often a target has the rank of the item: a falling curve fitted to all held-out
+  positions (isotonic regression, the maximum likelihood estimate of a falling frequency).
+- By the recommender, the score counts beside the rank: a recommender is surer of some users than of others. w is
+  a conditional logit (McFadden, 1974) of that curve and of the score, fitted to the same positions.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import get_args
 
 import numpy as np
 
-from vrsim.errors import EpisodeError
-from vrsim.protocols import Protocol
+from vrsim.errors import EpisodeError, UnknownNameError
+from vrsim.protocols import Protocol, Wrong
 from vrsim.recommender import BLOCK
+from vrsim.seeding import generator
 from vrsim.world import World
 
 __all__ = ["Wrongs", "draw"]
+
+DEPTHS = 7  # the score counts differently in blocks 1, 2-3, 4-7, ... of the ranking
+FITTED = 20_000  # positions that are enough to fit so few numbers
 
 
 @dataclass(frozen=True)
@@ -29,14 +39,21 @@ class Wrongs:
 
 
 def draw(world: World, protocol: Protocol, rule: str, m: int, rng: np.random.Generator) -> Wrongs:
-    """m wrong items for every held-out position by one of the rules of ``protocols.Wrong``. Raises EpisodeError."""
+    """m wrong items for every held-out position by one of the rules of ``protocols.Wrong``.
+
+    Raises EpisodeError, UnknownNameError.
+    """
     positions = len(world.held_out[0])
     if rule == "rated":
+        if m:
+            raise EpisodeError(f"{protocol.name!r} takes answers from ratings: it needs 0 wrong items, not {m}")
         return Wrongs(np.empty((positions, 0), np.int64), np.ones(positions, bool))
     if rule == "rank-matched":
-        return _matched(world, world.blocks, _falling(world.target_ranks[world.blocks.any(axis=1)], world), m, rng)
+        return _matched(world, world.blocks, _likely_by_score(world), m, rng)
     if rule == "popularity-matched":
         return _popularity_matched(world, m, rng)
+    if rule not in ("recommended", "uniform"):
+        raise UnknownNameError("rule for wrong items", rule, filter(None, get_args(Wrong)))
     allowed = np.bincount(world.interactions.items, minlength=world.n_items + 1) >= protocol.least_item
     if rule == "recommended":
         items = _recommended(world, protocol, m, rng)
@@ -82,7 +99,10 @@ def _uniform(
     """``given`` items (positions, g) followed by m - g uniform ones among the allowed."""
     users, _ = world.held_out
     given = np.empty((len(users), 0), np.int64) if given is None else given
-    unseen = int(allowed[1:].sum()) - int(world.interactions.lengths.max())
+    known = world.interactions.lengths
+    if world.interactions.unordered is not None:
+        known = known + np.bincount(world.interactions.unordered >> 32, minlength=world.n_users)
+    unseen = int(allowed[1:].sum()) - int(known.max())
     if m > unseen:
         raise EpisodeError(
             f"m = {m} wrong items, but a user of world {world.name!r} may have only {unseen} items left "
@@ -114,40 +134,70 @@ def _popularity_matched(world: World, m: int, rng: np.random.Generator) -> Wrong
     last = begin + 2 * BLOCK > world.n_items  # the block after this one would not be whole
     there = (places < world.n_items) & ((places < begin[:, None] + BLOCK) | last[:, None])
     blocks = np.where(there, order[np.where(there, places, 0)], 0)
-    return _matched(world, blocks, _falling(ranks, world), m, rng, begin)
+    curve = np.r_[_falling(ranks, world.n_items), np.zeros(2 * BLOCK)]
+    return _matched(world, blocks, curve[places + 1], m, rng)
 
 
-def _falling(ranks: np.ndarray, world: World) -> np.ndarray:
+def _falling(ranks: np.ndarray, n_items: int) -> np.ndarray:
     """How often a target has each rank, a falling curve, float (n_items + 1,); entry 0 is unused."""
     from sklearn.isotonic import IsotonicRegression
 
-    counts = np.bincount(ranks, minlength=world.n_items + 1)[1:]
+    counts = np.bincount(ranks, minlength=n_items + 1)[1:]
     curve = IsotonicRegression(increasing=False).fit_transform(np.arange(len(counts)), counts)
     return np.r_[0, curve + 1 / len(counts)]  # one more target, spread over all ranks: nowhere 0
 
 
-def _matched(
-    world: World,
-    blocks: np.ndarray,
-    frequency: np.ndarray,
-    m: int,
-    rng: np.random.Generator,
-    begin: np.ndarray | None = None,
-) -> Wrongs:
-    """See the module docstring. ``blocks`` (positions, B) are in order of rank, ``begin`` ranks go before each."""
+@lru_cache(maxsize=4)
+def _likely_by_score(world: World) -> np.ndarray:
+    """How likely each item of ``world.blocks`` is the target, up to a factor per position, float (positions, BLOCK)."""
+    from scipy.optimize import minimize
+    from scipy.special import logsumexp
+
+    there = world.blocks > 0
+    is_target = world.blocks == world.targets[:, None]
+    begin = (np.maximum(world.target_ranks, 1).astype(np.int64) - 1) // BLOCK * BLOCK
+    curve = np.r_[_falling(world.target_ranks[is_target.any(axis=1)], world.n_items), np.ones(BLOCK)]
+    by_rank = np.log(curve[begin[:, None] + 1 + np.arange(BLOCK)])
+    score = world.block_scores - (world.block_scores * there).sum(axis=1, keepdims=True) / np.maximum(
+        there.sum(axis=1, keepdims=True), 1
+    )
+    score = np.where(there, score, 0)
+    score = np.clip(score / max(float(score.std()), 1e-9), -10, 10)
+    depth = np.minimum(np.log2(begin // BLOCK + 1).astype(np.int64), DEPTHS - 1)
+    by_score = score[:, :, None] * (depth[:, None, None] == np.arange(DEPTHS))
+    features = np.where(there[:, :, None], np.concatenate([by_rank[:, :, None], by_score], axis=2), 0)
+
+    known = np.flatnonzero(is_target.any(axis=1))
+    if not len(known):
+        return np.ones(there.shape)
+    known = generator(0, "fit").permutation(known)[:FITTED]
+    x, y, blank = features[known], np.argmax(is_target[known], axis=1), np.where(there[known], 0, -np.inf)
+    chosen = x[np.arange(len(x)), y]
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        utility = x @ weights + blank
+        log_chance = utility - logsumexp(utility, axis=1, keepdims=True)
+        gradient = np.einsum("ij,ijk->k", np.exp(log_chance), x) - chosen.sum(axis=0)
+        value = -log_chance[np.arange(len(x)), y].sum()
+        return value + 0.5 * weights @ weights, gradient + weights
+
+    fitted = minimize(loss, np.r_[1.0, np.zeros(DEPTHS)], jac=True, method="L-BFGS-B").x
+    utility = features @ np.round(fitted, 3)  # the last digits of an optimum differ between machines
+    return np.where(there, np.exp(utility - utility.max(axis=1, keepdims=True)), 0)
+
+
+def _matched(world: World, blocks: np.ndarray, likely: np.ndarray, m: int, rng: np.random.Generator) -> Wrongs:
+    """See the module docstring. ``blocks`` and ``likely``, what w is for each of its items, are (positions, B)."""
     if m >= BLOCK:
         raise EpisodeError(
             f"m = {m} wrong items, but matched slates are drawn from blocks of {BLOCK}; the largest m is {BLOCK - 1}"
         )
     users, _ = world.held_out
-    begin = (world.target_ranks.astype(np.int64) - 1) // BLOCK * BLOCK if begin is None else begin
-    frequency = np.r_[frequency, np.zeros(blocks.shape[1])]
-    by_place = frequency[np.maximum(begin, 0)[:, None] + 1 + np.arange(blocks.shape[1])]  # (positions, B)
     is_target = blocks == world.targets[:, None]
     other = (blocks > 0) & ~world.interactions.contains(users[:, None], blocks)
     picks = np.argsort(np.where(other, rng.random(blocks.shape), 2.0), axis=1)[:, :m]
     items = np.take_along_axis(blocks, picks, axis=1).astype(np.int64)
-    own = (by_place * is_target).sum(axis=1)
-    rarest = np.minimum(np.take_along_axis(by_place, picks, axis=1).min(axis=1), own)
+    own = (likely * is_target).sum(axis=1)
+    rarest = np.minimum(np.take_along_axis(likely, picks, axis=1).min(axis=1), own)
     accepted = rng.random(len(users)) * own < rarest
     return Wrongs(items, accepted & is_target.any(axis=1) & (other.sum(axis=1) >= m))

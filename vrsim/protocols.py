@@ -51,6 +51,7 @@ class Protocol:
     cold_share: float = 0.2  # cold: at most as many interactions as the user at this quantile; warm: the rest
     cold_length: int = 0  # cold: exactly this many interactions; 0 = by cold_share
     average: Literal["micro", "macro"] = "micro"  # metrics over all decisions, or per user and then averaged
+    metric: Literal["accuracy", "auc"] = "accuracy"  # the number that agents are ordered by
     version: int = 1  # moves when the same world, seed and task give other episodes
 
     @property
@@ -132,6 +133,7 @@ PROTOCOLS = {
             history=10,
             least_interactions=11,
             test_share=0.1,
+            metric="auc",
             measures="telling the films a user will rate above 3 from those rated 3 or less",
             cannot="what a user takes next: both kinds of item were taken; good films are liked by most users",
             source="TALLRec (RecSys 2023), MovieLens-100K; AUC after 16, 64 or 256 examples",
@@ -150,6 +152,7 @@ PROTOCOLS = {
             least_item=5,
             popular_target=True,
             test_share=0.1,
+            metric="auc",
             measures="ranking a user's next item among 20 items drawn at random, by the probability of Yes",
             cannot="accuracy: always No is right 20 times out of 21; and the target is one of the user's most popular "
             "items, so that popularity alone goes far",

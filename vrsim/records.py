@@ -1,8 +1,8 @@
 """Run folders: one line per decision, one manifest, nothing overwritten, nothing lost to a kill.
 
 ``manifest.json`` says what was run, on what, with which versions, and whether it finished.
-``cells/NAME.jsonl`` holds the decisions of one cell. Lines are appended batch by batch; a batch that a
-kill cut in half is dropped when the run goes on.
+``episodes/NAME.parquet`` holds the questions. ``cells/NAME.jsonl`` holds the decisions of one cell. Lines are
+appended batch by batch; a batch that a kill cut in half is dropped when the run goes on.
 """
 
 import hashlib
@@ -22,11 +22,12 @@ from filelock import FileLock, Timeout
 
 import vrsim
 from vrsim.agent import Decisions
+from vrsim.episode_files import save_episodes
 from vrsim.episodes import Episodes
 from vrsim.errors import ResultsError
 from vrsim.loop import BATCH, Played
 
-__all__ = ["Cell", "RunFolder"]
+__all__ = ["MANIFEST", "Cell", "RunFolder", "episodes_file", "read_rows", "to_played"]
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"  # held while a process works on the run
@@ -101,8 +102,8 @@ class RunFolder:
                 )
         return manifest
 
-    def begin(self) -> None:
-        """Note that the run is not finished, before a cell is played."""
+    def begin(self, cell: Cell, episodes: Episodes) -> None:
+        """Note that the run is not finished, and keep the questions, before a cell is played."""
         if self.finished or not (self.path / MANIFEST).exists():
             self.manifest["finished"] = False
             self._write_manifest()
@@ -110,6 +111,9 @@ class RunFolder:
             (self.path / "cells").mkdir(exist_ok=True)
         except OSError as error:
             raise ResultsError(f"{self.path} cannot be written: {error}") from error
+        questions = self.path / episodes_file(cell)
+        if not questions.exists():
+            save_episodes(episodes, questions)
 
     @property
     def finished(self) -> bool:
@@ -126,26 +130,11 @@ class RunFolder:
         file = self.path / "cells" / cell.file
         if not file.exists():
             return []
-        rows, end, ends = [], 0, [0]
-        with file.open("rb") as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                rows.append(_read_row(line, episodes, rows[-1] if rows else None))
-                if rows[-1] is None or len(rows) > len(episodes):
-                    raise ResultsError(
-                        f"{file}: line {len(rows)} is damaged or one too many; delete the file to play the cell again"
-                    )
-                end += len(line)
-                ends.append(end)
+        rows, ends = read_rows(file, episodes)
         whole = len(rows) if len(rows) == len(episodes) else len(rows) - len(rows) % BATCH
-        if whole < len(rows) or end < file.stat().st_size:
+        if ends[whole] < file.stat().st_size:
             os.truncate(file, ends[whole])
-        played = [_from_rows(rows[start : start + BATCH], episodes, start) for start in range(0, whole, BATCH)]
-        for part, start in zip(played, range(0, whole, BATCH), strict=True):
-            if [row["slate"] for row in rows[start : start + BATCH]] != episodes.slates[part.index].tolist():
-                raise ResultsError(f"{file} holds other episodes than this world and protocol make; use another folder")
-        return played
+        return [to_played(rows[start : min(start + BATCH, whole)], episodes, start) for start in range(0, whole, BATCH)]
 
     def append(self, cell: Cell, played: Played) -> None:
         """Write one batch, in one go. Raises ResultsError if it cannot be stored."""
@@ -163,6 +152,32 @@ class RunFolder:
             temporary.replace(self.path / MANIFEST)
         except OSError as error:
             raise ResultsError(f"{self.path}: the manifest could not be written: {error}") from error
+
+
+def episodes_file(cell: Cell) -> str:
+    """Where a run keeps the questions of a cell; all agents share them."""
+    text = ".".join([cell.protocol, cell.task, f"m{cell.m}", cell.cohort, f"seed{cell.seed}"])
+    return f"episodes/{quote(text, safe='=,')}.parquet"
+
+
+def read_rows(file: Path, episodes: Episodes) -> tuple[list[dict[str, Any]], list[int]]:
+    """The whole lines of a cell, and after how many bytes each number of lines ends. Raises ResultsError."""
+    rows: list[dict[str, Any]] = []
+    ends = [0]
+    with file.open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break
+            row = _read_row(line, episodes, rows[-1] if rows else None)
+            if row is None or len(rows) == len(episodes):
+                raise ResultsError(
+                    f"{file}: line {len(rows) + 1} is damaged or one too many; delete the file to play the cell again"
+                )
+            if row["slate"] != episodes.slates[len(rows)].tolist():
+                raise ResultsError(f"{file} holds other episodes than this world and protocol make; use another folder")
+            rows.append(row)
+            ends.append(ends[-1] + len(line))
+    return rows, ends
 
 
 def _to_rows(played: Played) -> list[dict[str, Any]]:
@@ -197,7 +212,8 @@ def _read_row(line: bytes, episodes: Episodes, like: dict[str, Any] | None) -> d
     return row if good and "slate" in row and (like is None or row.keys() == like.keys()) else None
 
 
-def _from_rows(rows: list[dict[str, Any]], episodes: Episodes, start: int) -> Played:
+def to_played(rows: list[dict[str, Any]], episodes: Episodes, start: int) -> Played:
+    """Recorded decisions about the episodes from ``start`` on."""
     index = np.arange(start, start + len(rows))
     decisions = Decisions(
         np.array([row["action"] for row in rows]),

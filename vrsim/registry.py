@@ -4,11 +4,12 @@ import inspect
 from functools import cache
 from importlib import import_module, metadata
 
+from vrsim.ablations import ABLATIONS, Ablated
 from vrsim.agent import Agent
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.naming import check_options, parse_name
 
-__all__ = ["ENTRY_POINT", "agent_class", "baselines", "list_agents", "make_agent", "register_agent"]
+__all__ = ["ENTRY_POINT", "agent_class", "baselines", "list_agents", "make_agent", "register_agent", "shortcuts"]
 
 ENTRY_POINT = "vrsim.agents"
 """Group of the entry point: ``my-agent = "my_package.my_module:MyAgent"`` makes ``my-agent`` known."""
@@ -50,8 +51,12 @@ def agent_class(name: str) -> type[Agent]:
 def make_agent(text: str) -> Agent:
     """An agent from its name and options, for example ``recommender:model=EASE,order=lowest``.
 
-    Raises UnknownNameError for the name or an option, OptionError for a value.
+    ``AGENT@no-history`` and the other names of vrsim.ablations give the agent another history. Raises
+    UnknownNameError for the name or an option, OptionError for a value.
     """
+    plain, at, ablation = text.rpartition("@")
+    if at and ablation in ABLATIONS:
+        return Ablated(make_agent(plain), ablation)
     name, options = parse_name(text)
     cls = agent_class(name)
     if "" in options:  # ``llm:some/model`` gives the first option of the class without its name
@@ -73,3 +78,8 @@ def baselines() -> list[str]:
     """The classical agents in the variants that a benchmark plays unless told otherwise."""
     names = import_module("vrsim.baselines").AGENTS
     return [f"{name}:{variant}" if variant else name for name in names for variant in agent_class(name).variants]
+
+
+def shortcuts() -> list[str]:
+    """The trivial agents, which know nothing of what a user wants: the audit plays them."""
+    return list(import_module("vrsim.baselines").SHORTCUTS)

@@ -19,6 +19,7 @@ METRICS = {"judgment": ("accuracy", "precision", "recall", "f1"), "selection": (
 class Score:
     """One agent on one set of questions, all seeds together."""
 
+    metric: str  # the one that the protocol orders agents by
     metrics: dict[str, Estimate]  # by the names in METRICS, averaged as the protocol says
     average: str  # "micro": over all decisions; "macro": per user, then over users
     micro: dict[str, Estimate]  # both ways of averaging; of a selection only micro
@@ -31,6 +32,11 @@ class Score:
     users: int
     decisions: int
     per_second: float  # decisions per second of the agent's time
+
+    @property
+    def headline(self) -> Estimate:
+        """The number that agents are ordered by; NaN for an agent without the probabilities that it needs."""
+        return (self.metrics | self.probabilistic).get(self.metric, Estimate(np.nan, np.nan, np.nan))
 
 
 def evaluate(runs: Sequence[Played], seed: int = 0) -> Score:
@@ -50,6 +56,7 @@ def evaluate(runs: Sequence[Played], seed: int = 0) -> Score:
     if task == "judgment":
         base_rate = float(implied_base_rate(values["accuracy"], values["precision"], values["recall"]))
     return Score(
+        metric=episodes.protocol.metric,
         metrics=macro if macro and average == "macro" else micro,
         average=average,
         micro=micro,

@@ -50,7 +50,7 @@ def without_future(world: World, positions: np.ndarray) -> World:
     old = world.interactions
     changed = copy.copy(world)
     object.__setattr__(changed, "interactions", replace(old, items=items))
-    for name in ("target_ranks", "blocks"):
+    for name in ("target_ranks", "blocks", "block_scores"):
         object.__setattr__(changed, name, np.zeros_like(getattr(world, name)))
     for name in ("popularity", "recommender", "targets"):  # computed from the interactions on first use
         changed.__dict__.pop(name, None)

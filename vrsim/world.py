@@ -31,6 +31,7 @@ class World:
     candidates: np.ndarray  # int32 (positions, C): unseen items, the recommender's favourite first, 0 = none
     target_ranks: np.ndarray  # int32 (positions,): rank of the target among the unseen items, 1 = first, 0 = unknown
     blocks: np.ndarray  # int32 (positions, BLOCK): the unseen items of the target's block of ranks, 0 = none
+    block_scores: np.ndarray  # float32 (positions, BLOCK): the recommender's scores of them, 0 = none
     manifest: dict[str, Any]  # configuration, versions, counts, recommender metrics, hash
     path: Path | None = None  # the folder it was loaded from; None = it was never stored
 

@@ -32,7 +32,7 @@ MANIFEST = "manifest.json"
 OPTIONAL = ("times", "ratings", "unordered")
 KNOWN = (  # every file that a world can have beside its manifest
     *(f"{name}.npy" for name in ("offsets", "items", "times", "ratings", "unordered")),
-    *(f"{name}.npy" for name in ("candidates", "target_ranks", "blocks")),
+    *(f"{name}.npy" for name in ("candidates", "target_ranks", "blocks", "block_scores")),
     *(f"{name}.parquet" for name in ("catalog", "users", "comments")),
     "recommender/config.json",
     "recommender/weights.safetensors",
@@ -121,6 +121,7 @@ def write_world(world: World, folder: Path) -> None:
         "candidates": world.candidates,
         "target_ranks": world.target_ranks,
         "blocks": world.blocks,
+        "block_scores": world.block_scores,
         "unordered": columns.unordered,
     }
     for name, array in arrays.items():
@@ -188,6 +189,7 @@ def read_world(folder: Path) -> World:
         candidates=array("candidates"),
         target_ranks=array("target_ranks"),
         blocks=array("blocks"),
+        block_scores=array("block_scores"),
         manifest=manifest,
         path=folder,
     )

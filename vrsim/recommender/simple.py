@@ -68,12 +68,13 @@ class RankedCandidates:
 
 def rank_unseen(
     recommender: Recommender, interactions: Interactions, n_items: int, users: np.ndarray, t: np.ndarray, depth: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Rank the items a user has not interacted with before each of B positions.
 
     Returns the best ``depth`` items, int32 (B, depth), best first, 0 = no more; the rank of the target
-    among all unseen items, int32 (B,), 1 = best; and the items of the target's block of ranks, int32
-    (B, BLOCK), best first, 0 = no more. Equal scores: the smaller item first.
+    among all unseen items, int32 (B,), 1 = best; the items of the target's block of ranks, int32
+    (B, BLOCK), best first, 0 = no more; and their scores, float32, 0 where there is no item. Equal
+    scores: the smaller item first.
     """
     scores = np.array(recommender.score(users, interactions.histories(users, t, CONTEXT)))
     if scores.dtype not in (np.float32, np.float64):
@@ -103,7 +104,8 @@ def rank_unseen(
     candidates = at(np.arange(min(depth, n_items))[None, :])
     block = at((ranks - 1)[:, None] // BLOCK * BLOCK + np.arange(BLOCK))
     block[~(block == target[:, None]).any(axis=1)] = 0  # a target that the recommender refuses to score
-    return candidates, ranks.astype(np.int32), block
+    block_scores = np.where(block > 0, scores[rows, block], 0).astype(np.float32)
+    return candidates, ranks.astype(np.int32), block, block_scores
 
 
 def _best_first(scores: np.ndarray) -> np.ndarray:

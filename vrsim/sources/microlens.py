@@ -1,5 +1,6 @@
 """MicroLens-50K and MicroLens-100K (Ni et al., arXiv:2309.15379): comments on short videos."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from vrsim.errors import DataError
-from vrsim.sources.source import Form, Found, Source, Tables, atomic, read_events, read_items
+from vrsim.sources.source import Form, Found, Source, Tables, atomic, read_bytes, read_events, read_items
 
 __all__ = ["MICROLENS_50K", "MICROLENS_100K"]
 
@@ -35,13 +36,14 @@ def _published(pairs: str, titles: str, comments: str) -> Callable[[Found], Tabl
 
 
 def _lines(path: Path) -> list[str]:
-    with pa.input_stream(path, compression="detect") as stream:
-        content = stream.read()
+    content = read_bytes(path)
     try:
-        return content.decode("utf-8-sig").splitlines()
+        # "\n" only: titles and comments hold other characters that Python takes for line ends
+        lines = content.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise DataError(f"{path}, line {line} is not UTF-8") from error
+    return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
 
 
 def _sequences(path: Path) -> pa.Table:
@@ -71,16 +73,20 @@ def _titles(path: Path) -> pa.Table:
         if not comma or not item.strip().isdecimal():
             raise DataError(f"{path}: line {number}: expected item,title, found {line[:80]!r}")
         ids.append(item.strip())
-        titles.append(title.strip().strip('"'))
+        quoted = re.fullmatch(r'"((?:[^"]|"")*)"', title.strip())
+        titles.append(quoted[1].replace('""', '"') if quoted else title.strip())
     return pa.table({"item_id": ids, "title": titles})
 
 
 def _comments(path: Path, events: pa.Table) -> pa.Array:
     """The first comment of each user on each item, in the order of ``events``; ``user<TAB>item<TAB>comment``."""
     known: dict[tuple[str, str], str] = {}
-    for line in _lines(path):
-        user, item, *rest = line.split("\t", 2)
-        known.setdefault((user.strip(), item.strip()), rest[0].strip() if rest else "")
+    for number, line in enumerate(_lines(path), 1):
+        parts = line.split("\t", 2)
+        if len(parts) < 3:
+            raise DataError(f"{path}: line {number}: expected a user, an item and a comment, found {line[:80]!r}")
+        user, item, comment = map(str.strip, parts)
+        known.setdefault((user, item), comment)
     pairs = zip(events["user_id"].to_pylist(), events["item_id"].to_pylist(), strict=True)
     return pa.array([known.get(pair, "") for pair in pairs], pa.string())
 

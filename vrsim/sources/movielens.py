@@ -8,7 +8,7 @@ import pyarrow.csv
 
 from vrsim.data import Data, read_data
 from vrsim.errors import DataError
-from vrsim.sources.source import Form, Found, Source, Tables, atomic, read_events, read_items
+from vrsim.sources.source import Form, Found, Source, Tables, atomic, read_bytes, read_events, read_items
 
 __all__ = ["ML_1M", "ml_100k"]
 
@@ -31,26 +31,25 @@ def _tables(files: Found) -> Tables:
 
 def _published(files: Found) -> Tables:
     """``ratings.dat`` and ``movies.dat``: fields between "::", no header, Latin-1."""
-    ratings = _fields(files["ratings.dat"], ("user_id", "item_id", "rating", "time"), "ascii")
-    movies = _fields(files["movies.dat"], ("item_id", "title", "genres"), "latin-1")
-    ratings = ratings.set_column(3, "time", ratings["time"].cast(pa.int64()))
+    ratings = _fields(files["ratings.dat"], ("user_id", "item_id", "rating", "time"))
+    movies = _fields(files["movies.dat"], ("item_id", "title", "genres"))
     return files["ratings.dat"], ratings, files["movies.dat"], movies
 
 
-def _fields(path: Path, names: tuple[str, ...], encoding: str) -> pa.Table:
-    with pa.input_stream(path, compression="detect") as stream:
-        content = stream.read()
+def _fields(path: Path, names: tuple[str, ...]) -> pa.Table:
+    content = read_bytes(path)
     _refuse_mixed(path, content)
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        text = content.decode(encoding)
+        text = content.decode("latin-1")
+    types = dict.fromkeys(names, pa.string()) | {"time": pa.int64()}
     try:
         return pyarrow.csv.read_csv(
             pa.BufferReader(text.replace("::", "\t").encode()),
             read_options=pyarrow.csv.ReadOptions(column_names=names),
             parse_options=pyarrow.csv.ParseOptions(delimiter="\t", quote_char=False),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=types),
         )
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: expected lines of {'::'.join(names)}: {error}") from error

@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +13,7 @@ from vrsim.data import Data, make_data
 from vrsim.errors import DataError
 from vrsim.table_files import INTERACTION_COLUMNS, ITEM_COLUMNS, read_table
 
-__all__ = ["Form", "Source", "atomic", "read_events", "read_items", "suffixed"]
+__all__ = ["Form", "Source", "atomic", "read_bytes", "read_events", "read_items"]
 
 Tables = tuple[Path, pa.Table, Path, pa.Table]  # interactions and items as ``make_data`` takes them
 Found = Mapping[str, Path]  # the files of a form by name
@@ -73,15 +72,9 @@ class Source:
                 f"Fetch the files again ({self.publisher}), or build a world of your own from them with "
                 "vrsim world build --interactions"
             )
-        rare = 0
-        if self.least_users > 1:
-            _, item = np.unique(events["item_id"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
-            kept = np.bincount(item)[item] >= self.least_users
-            rare, events = int((~kept).sum()), events.filter(pa.array(kept))
-        data = make_data(events_path, events, items_path, items, shortest)
+        data = make_data(events_path, events, items_path, items, shortest, self.least_users)
         origin = {"form": form.about, "publisher": self.publisher, "published_counts": dict(form.counts)}
-        skipped = {**data.skipped} | ({"interactions_with_rare_items": rare} if rare else {})
-        return Data(data.interactions, data.catalog, data.users, skipped, origin)
+        return replace(data, origin=origin)
 
     def _missing(self) -> str:
         forms = "\n".join(f"  {form.about}: {', '.join(form.files)}" for form in self.forms)
@@ -97,9 +90,13 @@ def _file(folder: Path, name: str) -> Path | None:
     return next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None)
 
 
-def suffixed(names: tuple[str, ...], *suffixes: str) -> tuple[str, ...]:
-    """Every name with every suffix."""
-    return tuple(name + suffix for name in names for suffix in suffixes)
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, plain or .gz. Raises DataError."""
+    try:
+        with pa.input_stream(path, compression="detect") as stream:
+            return stream.read()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
 
 
 def read_events(path: Path, order: str = "time or position") -> pa.Table:

@@ -1,0 +1,64 @@
+"""``vrsim bench``: compare agents."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+import vrsim
+from vrsim.cli.app import Json, app, err_console, out_console
+
+__all__ = ["bench"]
+
+
+@app.command()
+def bench(
+    world: Annotated[str, typer.Option(help="Name or folder of the world.")] = "ml-100k",
+    agent: Annotated[
+        list[str] | None, typer.Option(help="Agent with options; repeat. Default: every baseline.")
+    ] = None,
+    protocol: Annotated[list[str], typer.Option(help="Protocol; repeat.")] = ["vragent-paper"],  # noqa: B006
+    task: Annotated[list[str], typer.Option(help="Task; repeat.")] = ["judgment", "selection"],  # noqa: B006
+    m: Annotated[list[int], typer.Option("--m", help="Negatives per selection slate; repeat.")] = [1, 3, 4],  # noqa: B006
+    cohort: Annotated[str, typer.Option(help="Test users: all, cold or warm.")] = "all",
+    seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Run folder; an unfinished run goes on. Default: runs/TIME.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare agents on the judgment and the selection task.
+
+    Examples:
+
+      vrsim bench
+
+      vrsim bench --agent uniform --agent recommender:model=EASE --protocol uniform --m 3
+
+      vrsim bench --world my-world --out runs/mine
+    """
+    from vrsim.bench import BenchConfig, run_bench
+    from vrsim.bench import as_json as plain
+    from vrsim.progress import progress_bar
+    from vrsim.registry import baselines
+    from vrsim.tables import result_tables
+
+    agents = tuple(agent or baselines())
+    config = BenchConfig(world, agents, tuple(protocol), tuple(task), tuple(m), cohort, seeds)
+    folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S-%f")
+    try:
+        vrsim.World.load(world)  # building it has a bar of its own
+        with progress_bar("bench") as progress:
+            rows = run_bench(config, folder, progress)
+    except KeyboardInterrupt:
+        if (folder / "manifest.json").exists():
+            again = "" if out else f" --out {folder}"
+            err_console.print(f"\nstopped; the same command{again and ' with' + again} goes on where it stopped")
+        raise
+    if as_json:
+        print(json.dumps({"world": world, "out": str(folder), "rows": plain(rows)}, indent=1))
+        return
+    for table in result_tables(rows, world):
+        out_console.print(table, soft_wrap=True, highlight=False)
+    out_console.print(f"records: {escape(str(folder))}", soft_wrap=True)

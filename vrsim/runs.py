@@ -1,0 +1,116 @@
+"""Read a recorded run: its questions, what every agent decided, and what it was run on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vrsim.episode_files import read_episodes
+from vrsim.episodes import Episodes
+from vrsim.errors import ResultsError
+from vrsim.loop import Played
+from vrsim.records import MANIFEST, Cell, episodes_file, read_rows, to_played
+from vrsim.world import World
+
+__all__ = ["Question", "Run", "read_run", "together"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One set of questions, all seeds together."""
+
+    protocol: str
+    task: str
+    m: int
+    cohort: str
+
+    def __str__(self) -> str:
+        size = f", m = {self.m}" if self.task == "selection" else ""
+        return f"{self.protocol}, {self.task}{size}" + ("" if self.cohort == "all" else f", {self.cohort} users")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A recorded run. ``played`` has one Played per seed, in order of the seeds."""
+
+    path: Path
+    manifest: dict[str, Any]
+    world: World
+    played: dict[Question, dict[str, list[Played]]]  # by question, then by agent
+
+    @property
+    def agents(self) -> list[str]:
+        return list(dict.fromkeys(agent for by_agent in self.played.values() for agent in by_agent))
+
+
+def read_run(path: Path, world: World | None = None) -> Run:
+    """Read a finished run. ``world`` saves loading it. Raises ResultsError, EpisodeError, WorldError."""
+    path = Path(path)
+    file = path / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        config, finished, world_hash = manifest["config"], manifest["finished"], manifest["world_hash"]
+        agents, cohort, seeds, questions = config["agents"], config["cohort"], config["seeds"], manifest["episodes"]
+    except FileNotFoundError:
+        raise ResultsError(f"{path} is not a run: it has no {MANIFEST}. Make one with `vrsim bench --out`") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{file} is damaged ({error!r})") from error
+    if not finished:
+        raise ResultsError(f"{path} is not finished; the command that made it goes on with --out {path}")
+    if world is None:
+        world = World.load(config["world"])
+    if world.hash != world_hash:
+        raise ResultsError(f"{path} was run on world {world_hash}, the world {world.name!r} here is {world.hash}")
+    played: dict[Question, dict[str, list[Played]]] = {}
+    for name, expected in questions.items():
+        protocol, task, m, seed = name.split(" ")
+        question = Question(protocol, task, int(m), cohort)
+        cell = Cell("", protocol, task, int(m), cohort, int(seed))
+        episodes = read_episodes(path / episodes_file(cell), world)
+        if episodes.hash != expected:
+            raise ResultsError(f"{path / episodes_file(cell)} holds episodes {episodes.hash}, the run had {expected}")
+        for agent in agents:
+            by_agent = played.setdefault(question, {}).setdefault(agent, [])
+            by_agent.append(_read_cell(path, Cell(agent, protocol, task, int(m), cohort, int(seed)), episodes))
+    if seeds != max(len(runs) for by_agent in played.values() for runs in by_agent.values()):
+        raise ResultsError(f"{file} is damaged: expected {seeds} seeds")
+    return Run(path, manifest, world, played)
+
+
+def _read_cell(path: Path, cell: Cell, episodes: Episodes) -> Played:
+    file = path / "cells" / cell.file
+    if not file.exists():
+        raise ResultsError(f"{path} lacks {file.name}; play it again with the command that made the run")
+    rows, _ = read_rows(file, episodes)
+    if len(rows) < len(episodes):
+        raise ResultsError(f"{file}: expected {len(episodes)} decisions, found {len(rows)}")
+    return to_played(rows, episodes, 0)
+
+
+def together(runs: Sequence[Run]) -> dict[Question, dict[str, list[Played]]]:
+    """Several runs as one table: by question, then by agent. An agent of several runs is named with its run.
+
+    Raises ResultsError for runs of different worlds, or of different episodes under one name.
+    """
+    first = runs[0]
+    merged: dict[Question, dict[str, list[Played]]] = {}
+    names = [agent for run in runs for agent in run.agents]
+    for run in runs:
+        if run.world.hash != first.world.hash:
+            raise ResultsError(
+                f"{first.path} and {run.path} are runs of different worlds, {first.world.hash} and {run.world.hash}: "
+                "their numbers do not belong into one table"
+            )
+        for question, by_agent in run.played.items():
+            known = merged.setdefault(question, {})
+            for agent, played in by_agent.items():
+                for other in list(known.values())[:1]:
+                    one, two = ([part.episodes.hash for part in parts] for parts in (other, played))
+                    if one != two:
+                        raise ResultsError(
+                            f"{question}: {run.path} asked other episodes than the run before, {two[0]} and {one[0]}: "
+                            "their numbers do not belong into one table"
+                        )
+                known[agent if names.count(agent) == 1 else f"{agent} ({run.path.name})"] = played
+    return merged
