@@ -19,7 +19,7 @@ from vrsim.seeding import derive
 from vrsim.statistics import Score, evaluate
 from vrsim.world import World
 
-__all__ = ["BenchConfig", "Row", "as_json", "run_bench"]
+__all__ = ["BenchConfig", "Row", "as_json", "plain", "run_bench"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,12 @@ def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> li
         if task in config.tasks
         for m in get_protocol(protocol).sizes(task, config.m)
     ]
+    if not questions:
+        raise OptionError(f"{', '.join(config.protocols)} asks no {' and no '.join(config.tasks)}")
     made = {  # likewise for questions that cannot be asked
-        (*question, seed): make_episodes(world, *question, "test", config.cohort, seed)
-        for question in questions
+        # A judgment takes its m from the protocol, where it can be 0; make_episodes is asked from 1 on.
+        (protocol, task, m, seed): make_episodes(world, protocol, task, max(1, m), "test", config.cohort, seed)
+        for protocol, task, m in questions
         for seed in range(config.seeds)
     }
     total, rows = len(config.agents) * len(made), []
@@ -94,6 +97,7 @@ def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> li
 def _play_cell(run: RunFolder, cell: Cell, episodes: Episodes, progress: Progress) -> Played:
     before = run.recorded(cell, episodes)
     if sum(len(part.index) for part in before) == len(episodes):
+        run.keep(cell, episodes)
         return join(before)
     run.begin(cell, episodes)
     return play(
@@ -129,12 +133,13 @@ def _facts(world: World, config: BenchConfig, made: dict[tuple, Episodes]) -> di
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows as plain data; intervals are {value, low, high}, what is not defined is null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(part) for key, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(part) for part in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
     return [plain(asdict(row)) for row in rows]
+
+
+def plain(value: Any) -> Any:
+    """Nested data without tuples, NaN and infinity, as JSON has it."""
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

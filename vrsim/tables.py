@@ -1,15 +1,17 @@
 """Results as tables for the terminal, narrow enough for 80 columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from vrsim.audit import Audited
 from vrsim.bench import Row
 from vrsim.estimates import Estimate
+from vrsim.published import PublishedRow
 
-__all__ = ["result_tables"]
+__all__ = ["audit_tables", "published_tables", "result_tables"]
 
 
 def result_tables(rows: Sequence[Row], world: str) -> list[Table | str]:
@@ -24,6 +26,68 @@ def result_tables(rows: Sequence[Row], world: str) -> list[Table | str]:
             make = _judgment if task == "judgment" else _selection
             tables += [make(chosen, f"{world}, {protocol}: {task}"), _explanation(chosen)]
     return [*tables, _agents(rows)]
+
+
+def audit_tables(rows: Sequence[Audited], impossible: Mapping[str, str], world: str) -> list[Table | str]:
+    """The best shortcut of each set of questions; every shortcut, where there is one protocol; and the lifts."""
+    tables: list[Table | str] = []
+    if len({row.question.protocol for row in rows}) == 1:
+        tables += [_shortcuts(row) for row in rows]
+    best = _table(f"{world}: the best shortcut", "questions")
+    for head in ("chance", "best shortcut", "score", "left out", "users"):
+        best.add_column(head, justify="left" if head == "best shortcut" else "right", overflow="fold")
+    for row in rows:
+        score = row.scores[row.best] if row.best else None
+        cells = ("-", "-", "-") if score is None else (row.best, _cell(score.headline, False), f"{score.users:,}")
+        best.add_row(str(row.question), _number(row.chance), *cells[:2], f"{row.left_out:.1%}", cells[2])
+    tables += [best, "score: accuracy, or AUC where a protocol goes by it; below it the 95 % interval over users\n"]
+    skipped = {agent: reason for row in rows for agent, reason in row.skipped.items()}
+    tables += [f"not played: {agent}: {reason}\n" for agent, reason in skipped.items()]
+    tables += [f"not asked: {question}: {reason}\n" for question, reason in impossible.items()]
+    return [*tables, *(_lifts(row) for row in rows if row.lifts)]
+
+
+def _shortcuts(row: Audited) -> Table:
+    table = _table(str(row.question))
+    first = next(iter(row.scores.values()))
+    names = [*first.metrics, *({name for score in row.scores.values() for name in score.probabilistic} & {"auc"})]
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True, min_width=9)
+    for agent, score in row.scores.items():
+        known = score.metrics | score.probabilistic
+        cells = [_cell(known[name], agent == row.best) if name in known else "-" for name in names]
+        table.add_row(agent, *cells)
+    return table
+
+
+def _lifts(row: Audited) -> Table:
+    table = _table(f"{row.question}: lift over {row.best}")
+    for head in ("score", "lift", "better : worse", "p (Holm)", "changed"):
+        table.add_column(head, justify="right")
+    for agent, lift in row.lifts.items():
+        difference = lift.difference
+        changed = "" if lift.changed is None else f"{lift.changed:.1%}"
+        users = f"{difference.better} : {difference.worse}"
+        p = "< .001" if lift.p < 0.001 else _number(lift.p)
+        table.add_row(agent, _cell(row.agents[agent].headline, False), _signed(difference.value), users, p, changed)
+    return table
+
+
+def published_tables(rows: Sequence[PublishedRow]) -> list[Table]:
+    """Published numbers, one table per data set and source, with the share of positives that they imply."""
+    tables = []
+    for data, source in dict.fromkeys((row.data, row.source) for row in rows):
+        chosen = [row for row in rows if (row.data, row.source) == (data, source)]
+        table = _table(f"{data}, published in {source}", "simulator")
+        metrics = list(dict.fromkeys(name for row in chosen for name in row.judgment))
+        sizes = list(dict.fromkeys(m for row in chosen for m in row.selection))
+        for head in (*metrics, *(f"m = {m}" for m in sizes), "base rate"):
+            table.add_column(head, justify="right")
+        for row in chosen:
+            numbers = [row.judgment.get(name) for name in metrics] + [row.selection.get(m) for m in sizes]
+            table.add_row(row.simulator, *map(_number, [*numbers, row.base_rate]))
+        tables.append(table)
+    return tables
 
 
 def _judgment(rows: list[Row], title: str) -> Table:
@@ -64,9 +128,9 @@ def _agents(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
+def _table(title: str, first: str = "agent") -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("agent", overflow="fold")
+    table.add_column(first, overflow="fold")
     return table
 
 
@@ -82,6 +146,14 @@ def _cell(estimate: Estimate, best: bool) -> str:
     if np.isfinite(estimate.low):
         text += f"\n[dim]{_number(estimate.low)}-{_number(estimate.high)}[/dim]"
     return text
+
+
+def _signed(estimate: Estimate) -> str:
+    """A difference: +.143 with its interval below."""
+    low, value, high = (
+        f"{'+' if x > 0 else '-'}{_number(abs(x))}" for x in (estimate.low, estimate.value, estimate.high)
+    )
+    return f"{value}\n[dim]{low} to {high}[/dim]"
 
 
 def _number(value: float | None) -> str:

@@ -1,0 +1,86 @@
+"""``learned``: what numbers alone can do, by logistic regression or boosted trees."""
+
+from typing import final
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vrsim.agent import Agent, Decisions, Observations
+from vrsim.baselines.features import SlateFeatures
+from vrsim.episodes import Episodes, make_episodes
+from vrsim.errors import OptionError, UnknownNameError
+from vrsim.world import World
+
+__all__ = ["Learned"]
+
+MODELS = ("trees", "logistic")
+
+
+@final
+class Learned(Agent):
+    """Answer by a classifier that was fitted on the training users' episodes of the same protocol.
+
+    It sees the numbers of vrsim.baselines.features and the length of the history, and in a selection also
+    how each number compares with the others of the slate. A judgment is Yes from probability .5 upwards; a
+    selection takes the most probable item. ``draws`` is how often the training users' wrong items are drawn.
+    """
+
+    variants = ("model=trees", "model=logistic")
+
+    def __init__(self, model: str = "trees", draws: int = 3) -> None:
+        if model not in MODELS:
+            raise UnknownNameError("model", str(model), MODELS)
+        if type(draws) is not int or draws < 1:
+            raise OptionError(f"draws must be an integer from 1, found {draws!r}")
+        self._model, self._draws = model, draws
+        self._features = SlateFeatures()
+        self._classifier: ClassifierMixin | None = None
+
+    def fit(self, world: World, training: Episodes) -> None:
+        self._features.fit(world, training)
+        question = (world, training.protocol, training.task, max(training.m, 1), "train", "all")
+        more = [make_episodes(*question, training.seed + 1 + draw) for draw in range(self._draws - 1)]
+        rows, labels = [], []
+        for episodes in (training, *more):
+            numbers = self._features.of_all(episodes)  # (N, K, F)
+            rows.append(_inputs(numbers, episodes.positions[:, 1]).reshape(-1, _inputs_per_item(numbers)))
+            judged = episodes.task == "judgment"
+            places = np.arange(numbers.shape[1])
+            labels.append(episodes.answers if judged else (places == episodes.answers[:, None]).ravel())
+        self._classifier = _make(self._model).fit(np.concatenate(rows), np.concatenate(labels).astype(np.int64))
+
+    def act(self, observations: Observations) -> Decisions:
+        numbers = self._features.of(observations)
+        inputs = _inputs(numbers, observations["position"][:, 1])
+        chance = self._classifier.predict_proba(inputs.reshape(-1, inputs.shape[2]))[:, 1].reshape(inputs.shape[:2])
+        if chance.shape[1] == 1:
+            return Decisions((chance[:, 0] >= 0.5).astype(np.int64), probability=chance)
+        odds = chance / np.maximum(1 - chance, 1e-12) + 1e-12  # one of the items is right: odds become shares
+        return Decisions(chance.argmax(axis=1), probability=odds / odds.sum(axis=1, keepdims=True))
+
+
+def _inputs(numbers: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """What the classifier sees of each item, float (B, K, inputs): its numbers, and how they compare in the slate."""
+    size = numbers.shape[1]
+    length = np.broadcast_to(np.log1p(t)[:, None, None], (*numbers.shape[:2], 1))
+    if size == 1:
+        return np.concatenate([numbers, length], axis=2)
+    others = (numbers.sum(axis=1, keepdims=True) - numbers) / (size - 1)
+    below = (numbers[:, :, None, :] > numbers[:, None, :, :]).mean(axis=2)  # share of the slate that is lower
+    return np.concatenate([numbers, length, numbers - others, below], axis=2)
+
+
+def _inputs_per_item(numbers: np.ndarray) -> int:
+    return numbers.shape[2] + 1 + (2 * numbers.shape[2] if numbers.shape[1] > 1 else 0)
+
+
+def _make(model: str) -> ClassifierMixin:
+    if model == "logistic":
+        return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=200, max_leaf_nodes=15, min_samples_leaf=50, l2_regularization=1.0, random_state=0
+    )
