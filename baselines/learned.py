@@ -8,6 +8,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from vrsim.agent import Agent, Decisions, Observations
 from vrsim.baselines.features import SlateFeatures
@@ -29,9 +30,9 @@ class Learned(Agent):
     selection takes the most probable item. ``draws`` is how often the training users' wrong items are drawn.
     """
 
-    variants = ("model=trees", "model=logistic")
+    variants = ()
 
-    def __init__(self, model: str = "trees", draws: int = 3) -> None:
+    def __init__(self, model: str = "trees", draws: int = 6) -> None:
         if model not in MODELS:
             raise UnknownNameError("model", str(model), MODELS)
         if type(draws) is not int or draws < 1:
@@ -44,19 +45,19 @@ class Learned(Agent):
         self._features.fit(world, training)
         question = (world, training.protocol, training.task, max(training.m, 1), "train", "all")
         more = [make_episodes(*question, training.seed + 1 + draw) for draw in range(self._draws - 1)]
-        rows, labels = [], []
-        for episodes in (training, *more):
-            numbers = self._features.of_all(episodes)  # (N, K, F)
-            rows.append(_inputs(numbers, episodes.positions[:, 1]).reshape(-1, _inputs_per_item(numbers)))
-            judged = episodes.task == "judgment"
-            places = np.arange(numbers.shape[1])
-            labels.append(episodes.answers if judged else (places == episodes.answers[:, None]).ravel())
-        self._classifier = _make(self._model).fit(np.concatenate(rows), np.concatenate(labels).astype(np.int64))
+        draws = (training, *more)
+        numbers = self._features.of_all(*draws)  # (N, K, F)
+        inputs = _inputs(numbers, np.concatenate([episodes.positions[:, 1] for episodes in draws]))
+        answers = np.concatenate([episodes.answers for episodes in draws])
+        right = answers[:, None] == (1 if training.task == "judgment" else np.arange(numbers.shape[1]))
+        with threadpool_limits(1):  # so few rows: on a busy machine threads would wait for each other
+            self._classifier = _make(self._model).fit(inputs.reshape(-1, inputs.shape[2]), right.ravel().astype(int))
 
     def act(self, observations: Observations) -> Decisions:
         numbers = self._features.of(observations)
         inputs = _inputs(numbers, observations["position"][:, 1])
-        chance = self._classifier.predict_proba(inputs.reshape(-1, inputs.shape[2]))[:, 1].reshape(inputs.shape[:2])
+        with threadpool_limits(1):
+            chance = self._classifier.predict_proba(inputs.reshape(-1, inputs.shape[2]))[:, 1].reshape(inputs.shape[:2])
         if chance.shape[1] == 1:
             return Decisions((chance[:, 0] >= 0.5).astype(np.int64), probability=chance)
         odds = chance / np.maximum(1 - chance, 1e-12) + 1e-12  # one of the items is right: odds become shares
@@ -74,13 +75,9 @@ def _inputs(numbers: np.ndarray, t: np.ndarray) -> np.ndarray:
     return np.concatenate([numbers, length, numbers - others, below], axis=2)
 
 
-def _inputs_per_item(numbers: np.ndarray) -> int:
-    return numbers.shape[2] + 1 + (2 * numbers.shape[2] if numbers.shape[1] > 1 else 0)
-
-
 def _make(model: str) -> ClassifierMixin:
     if model == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=200, max_leaf_nodes=15, min_samples_leaf=50, l2_regularization=1.0, random_state=0
+        learning_rate=0.05, max_iter=100, max_leaf_nodes=8, min_samples_leaf=200, l2_regularization=1.0, random_state=0
     )

@@ -68,7 +68,8 @@ class PositionScores:
         users, t = position.T
         back = self._world.interactions.lengths[users] - t  # 1 = the last position of the user
         if self._table is None or ((back < 1) | (back > self._world.holdout)).any():
-            return self._score(users, t)
+            unique, place = np.unique(position, axis=0, return_inverse=True)  # a slate is often asked about in parts
+            return self._score(*unique.T)[place]
         return self._table[(users + 1) * self._world.holdout - back]
 
     def _score(self, users: np.ndarray, t: np.ndarray) -> np.ndarray:

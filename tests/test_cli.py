@@ -10,6 +10,7 @@ import pytest
 import vrsim
 from vrsim import cli
 from vrsim.agent import Agent, Decisions
+from vrsim.cli import lists
 from vrsim.registry import baselines, list_agents, register_agent
 from vrsim.world import World
 
@@ -201,10 +202,9 @@ def test_worlds_are_listed(vrsim_command, tmp_path):
     assert str(tmp_path / "home") in out
     code, out, _ = vrsim_command("world", "list", "--json")
     assert code == 0
-    assert {row["name"]: row["state"] for row in strict_json(out)} == {
-        "tiny": "in memory",
-        "ml-100k": "built on first use",
-    }
+    published = ("microlens-100k", "microlens-50k", "ml-100k", "ml-1m", "steam")
+    states = {row["name"]: row["state"] for row in strict_json(out)}
+    assert states == {"tiny": "in memory", **dict.fromkeys(published, "built on first use")}
 
 
 def test_the_tiny_world_can_be_built_and_shown(vrsim_command):
@@ -266,7 +266,7 @@ def test_the_doctor_says_what_is_there(vrsim_command, tmp_path):
 
 
 def test_the_doctor_says_what_is_missing_and_how_to_get_it(vrsim_command, monkeypatch):
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(lists.importlib.util, "find_spec", lambda name: None)
     code, out, _ = vrsim_command("doctor")
     assert code == 0
     assert "[recbole] missing torch, recbole" in flat(out)

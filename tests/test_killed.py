@@ -146,6 +146,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, slow
     assert slow_user(killed, logs[3]).wait(30) == 0
 
     assert rows_of(killed) == rows_of(whole)
+    assert snapshot(killed / "episodes") == snapshot(whole / "episodes")
     assert manifest_of(killed)["finished"] is manifest_of(whole)["finished"] is True
     everything = questions_in(logs[0])
     assert len(everything) == len(set(everything)) == 1050

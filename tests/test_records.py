@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 import vrsim
+from vrsim import bench
 from vrsim.agent import Agent, Decisions
 from vrsim.bench import BenchConfig, as_json, run_bench
+from vrsim.episode_files import read_episodes
 from vrsim.episodes import make_episodes
-from vrsim.errors import ResultsError
+from vrsim.errors import OptionError, ResultsError
 from vrsim.loop import BATCH, play
 from vrsim.protocols import get_protocol
 from vrsim.records import Cell, RunFolder
@@ -82,6 +85,47 @@ def test_a_record_holds_the_question_the_answer_and_the_decision(tmp_path):
         assert (row["action"], row["valid"], row["reward"]) == (0, True, 2.0 * row["correct"])
 
 
+def test_all_agents_share_the_questions_of_a_seed(tmp_path):
+    run_bench(replace(QUICK, agents=("constant:answer=no", "uniform")), tmp_path / "run")
+    folder = tmp_path / "run" / "episodes"
+    hashes = {file.name: read_episodes(file).hash for file in folder.iterdir()}
+    assert hashes == {
+        f"uniform.{task}.m{m}.all.seed{seed}.parquet": make_episodes(
+            World.load("tiny"), "uniform", task, m, seed=seed
+        ).hash
+        for task, m in (("judgment", 1), ("selection", 3))
+        for seed in (0, 1)
+    }
+
+
+def test_questions_that_are_stored_are_not_written_again(tmp_path):
+    def stored():
+        files = (tmp_path / "run" / "episodes").iterdir()
+        return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+
+    run_bench(QUICK, tmp_path / "run")
+    before = stored()
+    for file in (tmp_path / "run" / "cells").iterdir():
+        file.unlink()
+    run_bench(QUICK, tmp_path / "run")
+    assert stored() == before
+
+
+def test_questions_that_were_lost_are_stored_again_and_nobody_is_asked(tmp_path, monkeypatch):
+    run_bench(QUICK, tmp_path / "run")
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*.*") if file.is_file()}
+    shutil.rmtree(tmp_path / "run" / "episodes")
+    monkeypatch.setattr(bench, "make_agent", lambda name: None)
+    run_bench(QUICK, tmp_path / "run")
+    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*.*") if file.is_file()} == before
+
+
+def test_a_protocol_that_asks_nothing_of_what_is_wanted_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="tallrec, mllm-msr asks no selection"):
+        run_bench(replace(QUICK, protocols=("tallrec", "mllm-msr"), tasks=("selection",)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_rows_are_plain_data(tmp_path):
     rows = as_json(run_bench(QUICK, tmp_path / "run"))
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
@@ -113,7 +157,7 @@ def cell(tmp_path, town):
     episodes = make_episodes(World.load(str(town)), "uniform", "selection", 3)
     name = Cell("talkative", "uniform", "selection", 3, "all", 0)
     with RunFolder.open(tmp_path / "run", {}, FACTS) as run:
-        run.begin()
+        run.begin(name, episodes)
         played = play(Talkative(), episodes, write=lambda part: run.append(name, part))
         yield run, name, episodes, played, tmp_path / "run" / "cells" / name.file
 
@@ -219,15 +263,17 @@ def test_a_run_is_noted_as_unfinished_before_a_cell_is_played_and_as_finished_at
     def finished():
         return json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))["finished"]
 
+    cell = Cell("uniform", "uniform", "selection", 3, "all", 0)
+    episodes = make_episodes(World.load("tiny"), "uniform", "selection", 3)
     with RunFolder.open(tmp_path / "run", {}, FACTS) as run:
         assert not (tmp_path / "run" / "manifest.json").exists()
-        run.begin()
+        run.begin(cell, episodes)
         assert finished() is False
         run.finish()
         assert finished() is True
     with RunFolder.open(tmp_path / "run", {}, FACTS) as run:
         assert finished() is True
-        run.begin()
+        run.begin(cell, episodes)
         assert finished() is False
 
 

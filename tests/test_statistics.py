@@ -1,9 +1,11 @@
 """Intervals cover, are honest about how few users there are, and come out the same every time."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from vrsim.agent import Decisions
 from vrsim.episodes import Episodes
@@ -11,15 +13,26 @@ from vrsim.loop import Played
 from vrsim.protocols import get_protocol
 from vrsim.statistics import METRICS, evaluate
 
+THEIRS = {  # what is not defined counts as 0
+    "accuracy": accuracy_score,
+    "precision": partial(precision_score, zero_division=0),
+    "recall": partial(recall_score, zero_division=0),
+    "f1": partial(f1_score, zero_division=0),
+}
 
-def run_of(correct: np.ndarray, user: np.ndarray, task: str = "selection", valid=None, seconds: float = 0.0) -> Played:
-    """A run in which the given decisions were right; judgments ask Yes and No in turn."""
+
+def run_of(
+    correct: np.ndarray, user: np.ndarray, task: str = "selection", valid=None, seconds: float = 0.0,
+    protocol: str = "uniform", truth: np.ndarray | None = None, probability: np.ndarray | None = None,
+) -> Played:  # fmt: skip
+    """A run in which the given decisions were right; judgments ask Yes and No in turn unless told otherwise."""
     n = len(correct)
-    truth = np.arange(n) % 2 if task == "judgment" else np.zeros(n, np.int64)
+    if truth is None:
+        truth = np.arange(n) % 2 if task == "judgment" else np.zeros(n, np.int64)
     positions = np.stack([user, np.ones(n, np.int64)], axis=1)
     slates = np.ones((n, 1 if task == "judgment" else 4), np.int64)
-    episodes = Episodes(None, get_protocol("uniform"), task, 3, "test", "all", 0, positions, slates, truth)
-    decisions = Decisions(np.where(correct, truth, 1 - truth), valid)
+    episodes = Episodes(None, get_protocol(protocol), task, 3, "test", "all", 0, positions, slates, truth)
+    decisions = Decisions(np.where(correct, truth, 1 - truth), valid, probability=probability)
     return Played(episodes, np.arange(n), decisions, correct, episodes.reward(correct), np.full(n, seconds))
 
 
@@ -73,6 +86,39 @@ def test_seeds_are_more_decisions_of_the_same_users():
     assert (three.users, three.decisions) == (50, 600)
     assert three.by_seed == one.by_seed * 3
     assert width(three.metrics["accuracy"]) == pytest.approx(width(one.metrics["accuracy"]), rel=0.05)
+
+
+def test_macro_is_each_users_metric_averaged_over_users():
+    rng = np.random.default_rng(7)
+    user = np.repeat(np.arange(40), rng.integers(1, 9, size=40))
+    truth, correct = rng.integers(2, size=len(user)), rng.random(len(user)) < 0.6
+    score = evaluate([run_of(correct, user, "judgment", truth=truth)])
+    said = np.where(correct, truth, 1 - truth)
+    for name, theirs in THEIRS.items():
+        by_user = [theirs(truth[user == u], said[user == u]) for u in range(40)]
+        assert score.macro[name].value == pytest.approx(np.mean(by_user))
+        assert score.micro[name].value == pytest.approx(theirs(truth, said))
+        assert score.macro[name].low < score.macro[name].value < score.macro[name].high
+        assert score.macro[name].value != pytest.approx(score.micro[name].value, rel=1e-3)
+
+
+def test_the_protocol_says_which_average_counts():
+    correct, user = moody_users(np.random.default_rng(8), 50, 4)
+    for protocol, average in (("uniform", "micro"), ("agent4rec-1to1", "macro")):
+        score = evaluate([run_of(correct, user, "judgment", protocol=protocol)])
+        assert score.average == average
+        assert score.metrics == getattr(score, average)
+    assert evaluate([run_of(correct, user)]).macro == {}
+
+
+def test_the_protocol_says_which_number_agents_are_ordered_by():
+    correct, user = moody_users(np.random.default_rng(9), 50, 4)
+    chance = np.random.default_rng(9).random((200, 1))
+    score = evaluate([run_of(correct, user, "judgment", protocol="tallrec", probability=chance)])
+    assert (score.metric, score.headline) == ("auc", score.probabilistic["auc"])
+    assert np.isnan(evaluate([run_of(correct, user, "judgment", protocol="tallrec")]).headline.value)
+    score = evaluate([run_of(correct, user, "judgment", protocol="agent4rec-1to1")])
+    assert (score.metric, score.headline) == ("accuracy", score.macro["accuracy"])
 
 
 def test_seeds_are_reported_apart():

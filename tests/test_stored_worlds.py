@@ -7,14 +7,16 @@ import pickle
 import numpy as np
 import pytest
 
-from vrsim.building import BuildConfig, build, make_world
+from vrsim.building import RANKINGS, BuildConfig, build, make_world
 from vrsim.data import read_data
 from vrsim.tiny import tiny_data
 from vrsim.world import World
 
 CONFIG = BuildConfig(recommender="transitions")
 
-every_array = pytest.mark.parametrize("name", ["offsets", "items", "times", "ratings", "candidates", "target_ranks"])
+COLUMNS = ("offsets", "items", "times", "ratings", "unordered")
+
+every_array = pytest.mark.parametrize("name", [*COLUMNS, *RANKINGS])
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +26,14 @@ def data():
 
 @pytest.fixture
 def own_data(tmp_path):
-    """Five users and six items, with ratings, comments and everything the catalog can hold."""
+    """Five users and six items, with ratings, comments, rows of unknown time and everything the catalog can hold."""
     log, items = tmp_path / "log.csv", tmp_path / "items.csv"
     rows = [
-        f"user {u},item {(u + n) % 6},{100 * u + n},{n + 0.5},{'' if n == 2 else f'words {u} {n}'}\n"
+        f"user {u},item {(u + n) % 6},{n + 1},{100 * u + n},{n + 0.5},{'' if n == 2 else f'words {u} {n}'}\n"
         for u, n in itertools.product(range(5), range(4))
     ]
-    log.write_text("user,item,time,rating,comment\n" + "".join(rows))
+    rows += [f"user {u},item {(u + 4) % 6},,,,\n" for u in range(3)]
+    log.write_text("user,item,position,time,rating,comment\n" + "".join(rows))
     films = [f"item {i},Film {i},{1990 + i},{'War|Western' if i % 2 else 'Drama'},About {i}\n" for i in range(5)]
     items.write_text("item,title,year,genres,caption\n" + "".join(films))
     return read_data(log, items)
@@ -52,9 +55,9 @@ def test_a_stored_world_is_loaded_as_it_was(tmp_path, data, own_data, source):
     assert loaded.name == "mine"
     assert loaded.path == tmp_path / "mine"
     assert loaded.hash == made.hash
-    for name in ("offsets", "items", "times", "ratings"):
+    for name in COLUMNS:
         assert same(getattr(made.interactions, name), getattr(loaded.interactions, name)), name
-    for name in ("candidates", "target_ranks"):
+    for name in RANKINGS:
         assert same(getattr(made, name), getattr(loaded, name)), name
     for name in ("ids", "titles", "years", "genres", "captions"):
         assert getattr(made.catalog, name) == getattr(loaded.catalog, name), name
@@ -74,15 +77,18 @@ def test_a_world_of_your_own_holds_what_its_tables_say(tmp_path, own_data):
     assert world.catalog.captions == ["", *(f"About {i}" for i in range(5)), ""]
     assert world.interactions.of(4).tolist() == [5, 6, 1, 2]
     assert world.interactions.ratings[:4].tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert world.interactions.unordered.tolist() == [u << 32 | (u + 4) % 6 + 1 for u in range(3)]
     assert world.interactions.comments[-4:].to_pylist() == ["words 4 0", "words 4 1", "", "words 4 3"]
     assert world.manifest["counts"] == {"users": 5, "items": 6, "interactions": 20}
-    assert world.manifest["skipped"]["untitled_items"] == 1
+    assert world.manifest["skipped"] == {
+        "repeated": 0, "short_users": 0, "unordered": 3, "unused_items": 0, "untitled_items": 1
+    }  # fmt: skip
 
 
 @every_array
 def test_the_arrays_of_a_stored_world_stay_on_disk_and_cannot_be_changed(tmp_path, own_data, name):
     world = build(tmp_path / "mine", own_data, CONFIG)
-    array = getattr(world if name in ("candidates", "target_ranks") else world.interactions, name)
+    array = getattr(world if name in RANKINGS else world.interactions, name)
     base = array
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base
@@ -94,10 +100,10 @@ def test_the_arrays_of_a_stored_world_stay_on_disk_and_cannot_be_changed(tmp_pat
 @every_array
 def test_the_arrays_of_a_world_in_memory_cannot_be_changed_and_those_it_was_made_of_can(own_data, name):
     world = make_world("mine", own_data, CONFIG)[0]
-    array = getattr(world if name in ("candidates", "target_ranks") else world.interactions, name)
+    array = getattr(world if name in RANKINGS else world.interactions, name)
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 1
-    if name not in ("candidates", "target_ranks"):
+    if name not in RANKINGS:
         assert getattr(own_data.interactions, name).flags.writeable
 
 
@@ -114,6 +120,6 @@ def test_a_pickled_world_leaves_out_what_is_computed_on_first_use(tmp_path, data
     assert (again.name, again.hash, again.path) == (world.name, world.hash, world.path)
     np.testing.assert_array_equal(again.recommender.score(users, histories), scores)
     np.testing.assert_array_equal(again.popularity, popularity)
-    for name in ("candidates", "target_ranks"):
+    for name in RANKINGS:
         assert same(getattr(again, name), getattr(world, name))
     assert again.catalog.table.equals(world.catalog.table)

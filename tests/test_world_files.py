@@ -9,9 +9,10 @@ import pytest
 
 from vrsim.building import BuildConfig, build
 from vrsim.errors import WorldError
-from vrsim.interactions import Interactions
+from vrsim.interactions import pair_keys
 from vrsim.tiny import tiny_data
 from vrsim.world import World
+from vrsim.world_files import KNOWN
 
 CONFIG = BuildConfig(recommender="transitions")
 
@@ -25,12 +26,11 @@ class Backwards:
 
 @pytest.fixture(scope="module")
 def data():
-    """The tiny data with ratings and comments, so that a world has every kind of file."""
+    """The tiny data with comments and rows without an order, so that a world has every kind of file."""
     tiny = tiny_data()
     columns = tiny.interactions
-    ratings = np.ones(len(columns), np.float32)
     comments = World.load("tiny").users.take(np.zeros(len(columns), int))
-    return replace(tiny, interactions=Interactions(columns.offsets, columns.items, columns.times, ratings, comments))
+    return replace(tiny, interactions=replace(columns, comments=comments, unordered=pair_keys(np.arange(3), 1)))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,8 @@ def assert_refused(folder, *words):
 
 
 EVERY_FILE = [
+    "block_scores.npy",
+    "blocks.npy",
     "candidates.npy",
     "catalog.parquet",
     "comments.parquet",
@@ -76,12 +78,14 @@ EVERY_FILE = [
     "ratings.npy",
     "target_ranks.npy",
     "times.npy",
+    "unordered.npy",
     "users.parquet",
 ]
 
 
 def test_every_file_of_a_world_is_tested_here(stored):
     assert sorted(path.name for path in stored.iterdir()) == sorted([*EVERY_FILE, "manifest.json"])
+    assert set(EVERY_FILE) == {name for name in KNOWN if "/" not in name}
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
@@ -105,11 +109,11 @@ def test_a_truncated_file_is_refused(stored, left):
     assert_refused(stored, "items.npy", "was changed")
 
 
-@pytest.mark.parametrize("number", [0, 999])
+@pytest.mark.parametrize("number", [0, 1, 999])
 def test_another_format_number_is_refused(stored, number):
     manifest = json.loads((stored / "manifest.json").read_text(encoding="utf-8"))
     (stored / "manifest.json").write_text(json.dumps(manifest | {"format": number}), encoding="utf-8")
-    assert_refused(stored, f"format {number}", "reads 1")
+    assert_refused(stored, f"format {number}", "reads 2")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +142,7 @@ def without(manifest, key):
         lambda manifest: manifest | {"files": dict.fromkeys(manifest["files"], 3)},
         lambda manifest: manifest | {"files": without(manifest["files"], "items.npy")},
         lambda manifest: manifest | {"files": without(manifest["files"], "times.npy")},
+        lambda manifest: manifest | {"files": without(manifest["files"], "unordered.npy")},
         lambda manifest: manifest | {"config": manifest["config"] | {"holdout": 2}},
         lambda manifest: manifest | {"hash": "0" * 64},
         lambda manifest: without(manifest, "name"),
@@ -149,6 +154,7 @@ def without(manifest, key):
         "files-without-checksums",
         "items-not-listed",
         "times-not-listed",
+        "unordered-not-listed",
         "other-holdout",
         "other-hash",
         "no-name",

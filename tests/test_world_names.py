@@ -6,7 +6,7 @@ from platformdirs import user_cache_path
 from vrsim.building import BuildConfig, build
 from vrsim.errors import EpisodeError, OptionError, UnknownNameError, WorldError
 from vrsim.world import World
-from vrsim.worlds import home, listing
+from vrsim.worlds import BUILT_IN, home, listing
 
 CONFIG = BuildConfig(recommender="transitions")
 pytestmark = pytest.mark.usefixtures("no_recbole")
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("no_recbole")
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tinny", r"unknown world 'tinny'\. Did you mean 'tiny'\? Known: ml-100k, tiny"),
+        ("tinny", rf"unknown world 'tinny'\. Did you mean 'tiny'\? Known: {', '.join(sorted(BUILT_IN))}\.$"),
         ("ml100k", r"unknown world 'ml100k'\. Did you mean 'ml-100k'\?"),
         ("tiny:holdot=3", r"'holdot'\. Did you mean 'holdout'\?"),
         ("tiny:hidden_size=64", r"unknown option .* 'hidden_size'\. Known: candidates, holdout, recommender\.$"),
@@ -105,19 +105,21 @@ def test_a_built_in_world_is_built_once_and_then_read_from_vrsim_home(tmp_path, 
 
 def test_the_list_of_worlds_says_which_are_built(tmp_path, monkeypatch, data):
     monkeypatch.setenv("VRSIM_HOME", str(tmp_path))
-    assert {row["name"]: row["state"] for row in listing()} == {"tiny": "in memory", "ml-100k": "built on first use"}
+    unbuilt = dict.fromkeys(BUILT_IN, "built on first use") | {"tiny": "in memory"}
+    assert {row["name"]: row["state"] for row in listing()} == unbuilt
+    assert {row["name"]: row["about"] for row in listing()} == BUILT_IN
     build(tmp_path / "worlds" / "ml-100k", data, CONFIG)
     build(tmp_path / "worlds" / "ml-100k%3Aholdout=2", data, CONFIG)
     (tmp_path / "worlds" / ".ml-100k.building-x1").mkdir()
     states = {row["name"]: row["state"] for row in listing()}
-    assert states == {"tiny": "in memory", "ml-100k": "built", "ml-100k:holdout=2": "built"}
+    assert states == unbuilt | {"ml-100k": "built", "ml-100k:holdout=2": "built"}
     assert all("MovieLens" in row["about"] for row in listing() if row["name"].startswith("ml-100k"))
 
 
 def test_a_folder_of_your_own_in_the_cache_does_not_break_the_list(tmp_path, monkeypatch, data):
     monkeypatch.setenv("VRSIM_HOME", str(tmp_path))
     build(tmp_path / "worlds" / "my--films", data, CONFIG)
-    assert {"tiny", "ml-100k", "my--films"} == {row["name"] for row in listing()}
+    assert {*BUILT_IN, "my--films"} == {row["name"] for row in listing()}
 
 
 # Histories

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vrsim.building import BuildConfig, build, make_world
+from vrsim.building import RANKINGS, BuildConfig, build, make_world
 from vrsim.errors import DataError, OptionError, WorldError
 from vrsim.recommender import ItemTransitions
 from vrsim.tiny import tiny_data
 from vrsim.world import World
 
 # Golden: these move only together with a new version of everything that is scored on the tiny world.
-TINY_HASH = "4c8c8f3456a80791e96b7312f2eb49900474022563ea2a916b37012820d6fb47"
-TINY_HASH_3 = "365ea13e729242c4c17f759e0fe1410d9fbaf83949866600849f12f9445b175a"
+TINY_HASH = "c6adb936b6a806b2bae534ed7fc3fcd02049476b1c1bfc04137154a28f39ff56"
+TINY_HASH_3 = "6b6770f37d489bcb2d91ab76a7e0ebf0a038a97409a8495aba2c1d9613389c91"
 
 CONFIG = BuildConfig(recommender="transitions")
 pytestmark = pytest.mark.usefixtures("no_recbole")
@@ -40,17 +40,23 @@ class Answers:
 
 
 def plain_ranking(world, recommender, depth):
-    """Candidates and target ranks of every held-out position, one at a time in plain Python."""
-    candidates, ranks = [], []
+    """The rankings of every held-out position, one at a time in plain Python, as columns of the world."""
+    rows = []
     for user in range(world.n_users):
         items = world.interactions.of(user).tolist()
         for t in range(len(items) - world.holdout, len(items)):
             history = np.array([([0] * 50 + items[:t])[-50:]])
             scores = np.asarray(recommender.score(np.array([user]), history))[0]
             unseen = sorted(set(range(1, world.n_items + 1)) - set(items[:t]), key=lambda i: (-scores[i], i))
-            candidates.append((unseen + [0] * depth)[:depth])
-            ranks.append(unseen.index(items[t]) + 1)
-    return candidates, ranks
+            place = unseen.index(items[t])
+            block = unseen[place // 20 * 20 :][:20]
+            empty = [0] * (20 - len(block))
+            rows.append(((unseen + [0] * depth)[:depth], place + 1, block + empty, [*scores[block].tolist(), *empty]))
+    return dict(zip(RANKINGS, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def rankings_of(world):
+    return {name: getattr(world, name).tolist() for name in RANKINGS}
 
 
 # The tiny world
@@ -65,7 +71,7 @@ def test_the_tiny_world_made_twice_is_equal():
     worlds = [make_world("tiny", tiny_data(), CONFIG)[0] for _ in range(2)]
     assert worlds[0].hash == worlds[1].hash == TINY_HASH
     assert worlds[0].catalog.table.equals(worlds[1].catalog.table)
-    for name in ("candidates", "target_ranks"):
+    for name in RANKINGS:
         np.testing.assert_array_equal(getattr(worlds[0], name), getattr(worlds[1], name))
 
 
@@ -87,17 +93,18 @@ def test_candidates_are_distinct_unseen_and_best_first(name):
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny:holdout=3", "tiny:candidates=7"])
-def test_candidates_and_target_ranks_equal_a_plain_reference(name):
+def test_the_rankings_equal_a_plain_reference(name):
     world = World.load(name)
-    candidates, ranks = plain_ranking(world, world.recommender, world.candidates.shape[1])
-    assert world.candidates.tolist() == candidates
-    assert world.target_ranks.tolist() == ranks
+    expected = plain_ranking(world, world.recommender, world.candidates.shape[1])
+    np.testing.assert_allclose(world.block_scores, expected.pop("block_scores"), rtol=1e-6)
+    assert {name: rankings_of(world)[name] for name in expected} == expected
 
 
 def test_the_arrays_of_a_world_have_the_documented_types():
     world = World.load("tiny")
-    types = {name: str(getattr(world, name).dtype) for name in ("candidates", "target_ranks")}
-    assert types == {"candidates": "int32", "target_ranks": "int32"}
+    types = {name: str(getattr(world, name).dtype) for name in RANKINGS}
+    assert types == dict.fromkeys(RANKINGS[:3], "int32") | {"block_scores": "float32"}
+    assert world.blocks.shape == world.block_scores.shape == (len(world.target_ranks), 20)
     assert world.interactions.offsets.dtype == np.int64
     assert world.interactions.items.dtype == np.int32
     assert world.popularity.dtype == np.int64
@@ -160,9 +167,7 @@ def test_a_user_needs_two_interactions_more_than_are_held_out(holdout):
 @pytest.mark.parametrize("holdout", [1, 3])
 def test_a_recommender_with_one_method_makes_a_world(tmp_path, data, holdout):
     world = build(tmp_path / "own", data, replace(CONFIG, holdout=holdout, candidates=20), recommender=Own())
-    candidates, ranks = plain_ranking(world, Own(), 20)
-    assert world.candidates.tolist() == candidates
-    assert world.target_ranks.tolist() == ranks
+    assert rankings_of(world) == plain_ranking(world, Own(), 20)
     assert world.manifest["recommender"] == {"kind": "candidates", "class": "Own"}
     assert world.manifest["config"]["recommender"] == "own"
 
@@ -208,6 +213,8 @@ def test_a_file_of_ranked_candidates_makes_a_world(tmp_path, data, ranked):
         items = world.interactions.of(user)
         others = [i for i in range(160, 0, -1) if i not in items][:9]
         assert listed.tolist() == ([*others[:3], items[-1], *others[3:]] if user % 2 == 0 else [*others, 0])
+        assert world.blocks[user].tolist() == ([*listed.tolist(), *[0] * 10] if user % 2 == 0 else [0] * 20)
+        assert world.block_scores[user].tolist() == ([*range(0, -10, -1), *[0] * 10] if user % 2 == 0 else [0] * 20)
 
 
 def test_a_file_of_ranked_candidates_refuses_a_longer_holdout_and_leaves_nothing(tmp_path, data, ranked):
@@ -238,6 +245,32 @@ def test_column_zero_of_the_scores_is_not_used(data):
     ]
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.float16])
+def test_equal_scores_and_negative_ones_are_ranked_as_numbers(data, kind):
+    values = np.array([-7, -1.5, -0.0, 0.0, 2**-14, 3, 3, 60_000]).astype(kind)
+    scores = np.random.default_rng(0).choice(values, (200, 161))
+
+    class Given:
+        def score(self, users, histories):
+            return scores[users]
+
+    world = make_world("own", data, CONFIG, Given())[0]
+    assert rankings_of(world) == plain_ranking(world, Given(), 100)
+
+
+def test_an_item_that_the_recommender_refuses_to_score_is_no_candidate(data):
+    scores = np.where(np.arange(161) % 2, -np.inf, np.arange(161.0))
+    world = make_world("own", data, CONFIG, Answers(lambda rows: np.tile(scores, (rows, 1))))[0]
+    assert not (world.candidates % 2).any()
+    refused = world.targets % 2 == 1
+    assert refused.any()
+    assert not world.blocks[refused].any()
+    assert (world.blocks[~refused] == world.targets[~refused, None]).any(axis=1).all()
+    assert world.target_ranks[refused].tolist() == [
+        sum(item not in world.history(user) for item in range(2, 161, 2)) + 1 for user in np.flatnonzero(refused)
+    ]
+
+
 def test_scores_in_double_precision_keep_their_order(data):
     seconds = 1.6e9 + np.arange(161.0)  # the newest item first: neighbours are equal as float32
     world = make_world("own", data, CONFIG, Answers(lambda rows: np.tile(seconds, (rows, 1))))[0]
@@ -256,6 +289,10 @@ def test_the_hash_moves_with_what_is_asked_and_shown(data):
         make_world("x", data, replace(CONFIG, candidates=99))[0].hash,
         make_world("x", data, CONFIG, Own())[0].hash,
         make_world("x", changed_holdout(data, 1), CONFIG)[0].hash,
+        *(
+            make_world("x", replace(data, interactions=replace(data.interactions, **change)), CONFIG)[0].hash
+            for change in ({"ratings": None}, {"ratings": data.interactions.ratings + 1}, {"unordered": np.array([7])})
+        ),
     }
-    assert len(hashes) == 5
+    assert len(hashes) == 8
     assert make_world("other name", data, CONFIG)[0].hash in hashes

@@ -9,10 +9,10 @@ from typing import Any
 
 from vrsim.building import versions
 from vrsim.episodes import Episodes, make_episodes
-from vrsim.errors import OptionError
+from vrsim.errors import OptionError, UnknownNameError
 from vrsim.loop import Played, join, play
 from vrsim.progress import Progress, silent
-from vrsim.protocols import get_protocol
+from vrsim.protocols import TASKS, get_protocol
 from vrsim.records import Cell, RunFolder
 from vrsim.registry import baselines, make_agent
 from vrsim.seeding import derive
@@ -41,6 +41,9 @@ class BenchConfig:
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise OptionError(f"{name} must name at least one and none twice, found {', '.join(map(str, values))}")
+        for task in self.tasks:
+            if task not in TASKS:
+                raise UnknownNameError("task", task, TASKS)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,10 @@ def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> li
     if not questions:
         raise OptionError(f"{', '.join(config.protocols)} asks no {' and no '.join(config.tasks)}")
     made = {  # likewise for questions that cannot be asked
-        # A judgment takes its m from the protocol, where it can be 0; make_episodes is asked from 1 on.
-        (protocol, task, m, seed): make_episodes(world, protocol, task, max(1, m), "test", config.cohort, seed)
+        # The m of a judgment is the protocol's, perhaps 0, and not for the caller to say.
+        (protocol, task, m, seed): make_episodes(
+            world, protocol, task, m if task == "selection" else 1, "test", config.cohort, seed
+        )
         for protocol, task, m in questions
         for seed in range(config.seeds)
     }

@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import cohen_kappa_score
 
 from vrsim.errors import ResultsError
-from vrsim.estimates import Estimate, mean_of_users, outcomes
+from vrsim.estimates import Estimate, mean_of_users, outcomes, over_users
 from vrsim.loop import Played
 
 __all__ = ["Agreement", "Difference", "Group", "agreement", "by_activity", "compare", "holm"]
@@ -36,7 +36,7 @@ class Agreement:
 class Group:
     """The accuracy about users of like activity."""
 
-    least: int  # interactions before the position, both bounds included
+    least: int  # interactions before the user's first position, both bounds included
     most: int
     users: int
     accuracy: Estimate
@@ -52,11 +52,10 @@ def compare(runs: Sequence[Played], reference: Sequence[Played], seed: int = 0) 
     """
     _refuse_others(runs, reference)
     one, other = outcomes(runs), outcomes(reference)
-    users, group = np.unique(one.user, return_inverse=True)
+    _, group = np.unique(one.user, return_inverse=True)
     asked = np.bincount(group)
     difference = np.bincount(group, one.correct.astype(float) - other.correct)
-    # The mean over decisions, written as a mean over users: each user weighs as many decisions as were asked.
-    (value,) = mean_of_users([difference * len(users) / asked.sum()], seed)
+    (value,) = over_users((difference, asked), _per_decision, seed)
     better, worse = int((difference > 0).sum()), int((difference < 0).sum())
     p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
     return Difference(value, better, worse, p)
@@ -84,8 +83,9 @@ def agreement(runs: Sequence[Played], others: Sequence[Played]) -> Agreement:
 def by_activity(runs: Sequence[Played], groups: int = 5, seed: int = 0) -> list[Group]:
     """Accuracy for users from the least to the most active, in up to ``groups`` groups of like size."""
     found = outcomes(runs)
-    _, first, group = np.unique(found.user, return_index=True, return_inverse=True)
-    length = found.t[first]
+    users, group = np.unique(found.user, return_inverse=True)
+    length = np.full(len(users), np.iinfo(np.int64).max)
+    np.minimum.at(length, group, found.t)
     accuracy = np.bincount(group, found.correct) / np.bincount(group)
     edges = np.unique(np.quantile(length, np.linspace(0, 1, groups + 1)[1:-1], method="higher"))
     place = np.searchsorted(edges, length, side="right")
@@ -94,6 +94,11 @@ def by_activity(runs: Sequence[Played], groups: int = 5, seed: int = 0) -> list[
         Group(int(length[row].min()), int(length[row].max()), len(row), mean_of_users([accuracy[row]], seed)[0])
         for row in rows
     ]
+
+
+def _per_decision(difference: np.ndarray, asked: np.ndarray, axis: int = -1) -> np.ndarray:
+    """The mean over all decisions about the users along ``axis``."""
+    return (difference.sum(axis=axis) / asked.sum(axis=axis))[None]
 
 
 def _refuse_others(runs: Sequence[Played], others: Sequence[Played]) -> None:

@@ -9,6 +9,7 @@ edited is refused.
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def save_episodes(episodes: Episodes, path: Path) -> None:
     except OSError as error:
         raise OptionError(f"{path} cannot be written: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def read_episodes(path: Path, world: World | None = None) -> Episodes:
@@ -70,7 +72,7 @@ def read_episodes(path: Path, world: World | None = None) -> Episodes:
         head, table = (_read_parquet if kind == "parquet" else _read_jsonl)(path)
         known = head["format"] == FORMAT
         told = {key: head[key] for key in ("world", "world_hash", "task", "m", "split", "cohort", "seed", "left_out")}
-        protocol, count, found = head["protocol"], head["episodes"], head["hash"]
+        protocol, count, found = dict(head["protocol"]), head["episodes"], head["hash"]
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise EpisodeError(f"{path}: not a file of episodes, or damaged: {error!r}") from error
     if not known:
@@ -86,15 +88,16 @@ def read_episodes(path: Path, world: World | None = None) -> Episodes:
         )
     if table.num_rows != count:
         raise EpisodeError(f"{path}: expected {count} episodes, found {table.num_rows}; the file was cut or edited")
-    protocol = Protocol(**{key: tuple(v) if isinstance(v, list) else v for key, v in protocol.items()})
+    try:
+        protocol = Protocol(**{key: tuple(v) if isinstance(v, list) else v for key, v in protocol.items()})
+    except TypeError as error:
+        raise EpisodeError(f"{path}: made by another version of vrsim: {error}") from error
     items = pa.array(world.catalog.ids, pa.string())
     try:
-        users = pc.index_in(table["user"].cast(pa.string()), world.users).to_numpy()
-        slates = pc.index_in(pc.list_flatten(table["slate"]), items).to_numpy().reshape(count, -1)
-        shown = pc.list_flatten(table["history"])
-        shown = pc.index_in(shown.cast(pa.string()), items).to_numpy()
-        columns = [np.asarray(users), table["t"].to_numpy(), np.asarray(slates), table["answer"].to_numpy()]
-        user, t, slates, answers = (column.astype(np.int64) for column in columns)
+        user, t, answers = _places(table["user"], world.users), _whole(table["t"]), _whole(table["answer"])
+        slates, shown = (_places(pc.list_flatten(table[name]), items) for name in ("slate", "history"))
+        widths, lengths = (_whole(pc.list_value_length(table[name])) for name in ("slate", "history"))
+        slates = slates.reshape(count, -1)
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise EpisodeError(f"{path}: the rows were edited: {error!r}") from error
     rest = {key: told[key] for key in ("task", "m", "split", "cohort", "seed")}
@@ -103,9 +106,14 @@ def read_episodes(path: Path, world: World | None = None) -> Episodes:
         left_out=told["left_out"],
     )  # fmt: skip
     inside = (user >= 0) & (t >= 0) & (t <= world.interactions.lengths[np.maximum(user, 0)])
-    actual = episodes.hash if inside.all() and (slates > 0).all() else "rows that the world does not have"
-    if actual != found or not np.array_equal(shown, episodes.histories[episodes.histories > 0]):
-        raise EpisodeError(f"{path}: the rows were edited: expected hash {found}, found {actual}")
+    if not inside.all() or not (slates > 0).all():
+        raise EpisodeError(f"{path}: the rows were edited: the world has no such user, position or item")
+    if episodes.hash != found:
+        raise EpisodeError(f"{path}: the rows were edited: expected hash {found}, found {episodes.hash}")
+    known = episodes.histories > 0
+    same = np.array_equal(lengths, known.sum(axis=1)) and np.array_equal(shown, episodes.histories[known])
+    if not same or (widths != slates.shape[1]).any():
+        raise EpisodeError(f"{path}: the rows were edited: expected the histories and slates of hash {found}")
     return episodes
 
 
@@ -134,6 +142,16 @@ def _seal(head: dict[str, Any]) -> str:
     """SHA-256 of a description without its own entry ``sha256``."""
     rest = {key: value for key, value in head.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _places(ids: pa.ChunkedArray, known: pa.Array) -> np.ndarray:
+    """Where each id stands among the known ones, int64; -1 = nowhere."""
+    return _whole(pc.index_in(ids.cast(pa.string()), known))
+
+
+def _whole(column: pa.ChunkedArray) -> np.ndarray:
+    """Numbers as int64; -1 = none."""
+    return pc.fill_null(column.cast(pa.int64()), -1).to_numpy()
 
 
 def _read_parquet(path: Path) -> tuple[dict[str, Any], pa.Table]:

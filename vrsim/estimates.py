@@ -66,13 +66,13 @@ def mean_of_users(columns: Sequence[np.ndarray], seed: int = 0) -> list[Estimate
 
 def over_users(columns: Sequence[np.ndarray], statistic: Callable[..., np.ndarray], seed: int) -> list[Estimate]:
     """A statistic with several values, float (values, ...), over users drawn again; columns are (users,)."""
-    values = statistic(*columns)
-    if len(columns[0]) < 2:
-        return [Estimate(float(value), np.nan, np.nan) for value in values]
     with warnings.catch_warnings():
         # Resamples in which a metric is not defined are left out below; scipy's own interval is not used.
         warnings.simplefilter("ignore", DegenerateDataWarning)
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        values = statistic(*columns)
+        if len(columns[0]) < 2:
+            return [Estimate(float(value), np.nan, np.nan) for value in values]
         drawn = bootstrap(
             columns,
             statistic,

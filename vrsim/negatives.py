@@ -6,8 +6,8 @@ drawn slate S is asked only with probability min w(s) / w(target), s in S, where
 block is the target. The chance of asking S with target i is then w(i) * min w / w(i) = min w for every i in S:
 whatever is known of the ranking, each item of the slate is equally likely.
 
-- By popularity, w is how often a target has the rank of the item: a falling curve fitted to all held-out
-  positions (isotonic regression, the maximum likelihood estimate of a falling frequency).
+- By popularity, w is how often a target has the rank of the item, of the times that it could: a falling curve
+  fitted to all held-out positions (isotonic regression, the maximum likelihood estimate of a falling frequency).
 - By the recommender, the score counts beside the rank: a recommender is surer of some users than of others. w is
   a conditional logit (McFadden, 1974) of that curve and of the score, fitted to the same positions.
 """
@@ -134,17 +134,25 @@ def _popularity_matched(world: World, m: int, rng: np.random.Generator) -> Wrong
     last = begin + 2 * BLOCK > world.n_items  # the block after this one would not be whole
     there = (places < world.n_items) & ((places < begin[:, None] + BLOCK) | last[:, None])
     blocks = np.where(there, order[np.where(there, places, 0)], 0)
-    curve = np.r_[_falling(ranks, world.n_items), np.zeros(2 * BLOCK)]
+    # Whoever took an item before cannot take it next: an item that many know has fewer chances to be a target.
+    known = np.bincount(world.interactions.items, minlength=world.n_items + 1)
+    if world.interactions.unordered is not None:
+        known += np.bincount(world.interactions.unordered & 0xFFFFFFFF, minlength=world.n_items + 1)
+    chances = len(ranks) - world.holdout * known[order] + np.bincount(place[world.targets], minlength=len(place))[1:]
+    curve = np.r_[_falling(ranks, world.n_items, chances), np.zeros(2 * BLOCK)]
     return _matched(world, blocks, curve[places + 1], m, rng)
 
 
-def _falling(ranks: np.ndarray, n_items: int) -> np.ndarray:
-    """How often a target has each rank, a falling curve, float (n_items + 1,); entry 0 is unused."""
-    from sklearn.isotonic import IsotonicRegression
+def _falling(ranks: np.ndarray, n_items: int, chances: np.ndarray | None = None) -> np.ndarray:
+    """How often a target has each rank, a falling curve, float (n_items + 1,); entry 0 is unused.
 
-    counts = np.bincount(ranks, minlength=n_items + 1)[1:]
-    curve = IsotonicRegression(increasing=False).fit_transform(np.arange(len(counts)), counts)
-    return np.r_[0, curve + 1 / len(counts)]  # one more target, spread over all ranks: nowhere 0
+    ``chances`` (n_items,) says how often each rank could have been the target's; without: equally often.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    counts = np.bincount(ranks, minlength=n_items + 1)[1:] + 1 / n_items  # one more target, spread: nowhere 0
+    chances = np.ones(n_items) if chances is None else np.maximum(chances, 1)
+    return np.r_[0, isotonic_regression(counts / chances, sample_weight=chances, increasing=False)]
 
 
 @lru_cache(maxsize=4)
@@ -153,8 +161,9 @@ def _likely_by_score(world: World) -> np.ndarray:
     from scipy.optimize import minimize
     from scipy.special import logsumexp
 
-    there = world.blocks > 0
     is_target = world.blocks == world.targets[:, None]
+    # What the user takes later, or took at an unknown time, could not have been the target.
+    there = (world.blocks > 0) & (is_target | ~world.interactions.contains(world.held_out[0][:, None], world.blocks))
     begin = (np.maximum(world.target_ranks, 1).astype(np.int64) - 1) // BLOCK * BLOCK
     curve = np.r_[_falling(world.target_ranks[is_target.any(axis=1)], world.n_items), np.ones(BLOCK)]
     by_rank = np.log(curve[begin[:, None] + 1 + np.arange(BLOCK)])

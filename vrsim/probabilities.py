@@ -48,18 +48,25 @@ def probabilistic(found: Outcomes, task: str, m: int, seed: int = 0) -> dict[str
         return {}
     metrics: dict[str, Estimate] = {}
     if task == "judgment" and found.positive.any() and not found.positive.all():
-        metrics["auc"] = _over_users(
-            found, lambda weight: roc_auc_score(found.positive, found.probability, sample_weight=weight), seed
-        )
+        metrics["auc"] = _over_users(found, lambda weight: _auc(found, weight), seed)
     metrics["ece"] = _over_users(found, lambda weight: calibration(found, task, weight).error, seed)
     if task == "judgment" and m >= RANKED:
         metrics |= _ranking(found, seed)
     return metrics
 
 
+def _auc(found: Outcomes, weight: np.ndarray | None) -> float:
+    """NaN where the drawn decisions are all of one kind."""
+    if weight is not None and len(np.unique(found.positive[weight > 0])) < 2:
+        return np.nan
+    return roc_auc_score(found.positive, found.probability, sample_weight=weight)
+
+
 def _over_users(found: Outcomes, metric: Callable[[np.ndarray | None], float], seed: int) -> Estimate:
     """A metric of weighted decisions with its interval: users are drawn again, with all their decisions."""
     users, group = np.unique(found.user, return_inverse=True)
+    if len(users) < 2:
+        return Estimate(float(metric(None)), np.nan, np.nan)
     rng, resamples = np.random.default_rng(seed), []
     for _ in range(RESAMPLES):
         times = np.bincount(rng.integers(len(users), size=len(users)), minlength=len(users))

@@ -111,6 +111,10 @@ class RunFolder:
             (self.path / "cells").mkdir(exist_ok=True)
         except OSError as error:
             raise ResultsError(f"{self.path} cannot be written: {error}") from error
+        self.keep(cell, episodes)
+
+    def keep(self, cell: Cell, episodes: Episodes) -> None:
+        """Store the questions of a cell, unless they are."""
         questions = self.path / episodes_file(cell)
         if not questions.exists():
             save_episodes(episodes, questions)

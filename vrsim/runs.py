@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,8 @@ def read_run(path: Path, world: World | None = None) -> Run:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         config, finished, world_hash = manifest["config"], manifest["finished"], manifest["world_hash"]
-        agents, cohort, seeds, questions = config["agents"], config["cohort"], config["seeds"], manifest["episodes"]
+        agents, cohort, seeds = config["agents"], config["cohort"], config["seeds"]
+        questions = [(*_question(name, cohort), found) for name, found in manifest["episodes"].items()]
     except FileNotFoundError:
         raise ResultsError(f"{path} is not a run: it has no {MANIFEST}. Make one with `vrsim bench --out`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -63,19 +64,31 @@ def read_run(path: Path, world: World | None = None) -> Run:
     if world.hash != world_hash:
         raise ResultsError(f"{path} was run on world {world_hash}, the world {world.name!r} here is {world.hash}")
     played: dict[Question, dict[str, list[Played]]] = {}
-    for name, expected in questions.items():
-        protocol, task, m, seed = name.split(" ")
-        question = Question(protocol, task, int(m), cohort)
-        cell = Cell("", protocol, task, int(m), cohort, int(seed))
-        episodes = read_episodes(path / episodes_file(cell), world)
-        if episodes.hash != expected:
-            raise ResultsError(f"{path / episodes_file(cell)} holds episodes {episodes.hash}, the run had {expected}")
-        for agent in agents:
-            by_agent = played.setdefault(question, {}).setdefault(agent, [])
-            by_agent.append(_read_cell(path, Cell(agent, protocol, task, int(m), cohort, int(seed)), episodes))
-    if seeds != max(len(runs) for by_agent in played.values() for runs in by_agent.values()):
-        raise ResultsError(f"{file} is damaged: expected {seeds} seeds")
+    for question in dict.fromkeys(question for question, _, _ in questions):
+        if [seed for other, seed, _ in questions if other == question] != list(range(seeds)):
+            raise ResultsError(f"{file} is damaged: {question} lacks one of {seeds} seeds")
+    for question, seed, expected in questions:
+        cells = {agent: Cell(agent, *astuple(question), seed) for agent in agents}
+        episodes = _read_questions(path, episodes_file(Cell("", *astuple(question), seed)), world, expected)
+        for agent, cell in cells.items():
+            played.setdefault(question, {}).setdefault(agent, []).append(_read_cell(path, cell, episodes))
     return Run(path, manifest, world, played)
+
+
+def _question(name: str, cohort: str) -> tuple[Question, int]:
+    """A set of questions and a seed from their name in the manifest. Raises ValueError."""
+    protocol, task, m, seed = name.split(" ")
+    return Question(protocol, task, int(m), cohort), int(seed)
+
+
+def _read_questions(path: Path, name: str, world: World, expected: str) -> Episodes:
+    file = path / name
+    if not file.exists():
+        raise ResultsError(f"{path} lacks {name}; the command that made the run makes it again")
+    episodes = read_episodes(file, world)
+    if episodes.hash != expected:
+        raise ResultsError(f"{file} holds episodes {episodes.hash}, the run had {expected}")
+    return episodes
 
 
 def _read_cell(path: Path, cell: Cell, episodes: Episodes) -> Played:
@@ -96,7 +109,11 @@ def together(runs: Sequence[Run]) -> dict[Question, dict[str, list[Played]]]:
     first = runs[0]
     merged: dict[Question, dict[str, list[Played]]] = {}
     names = [agent for run in runs for agent in run.agents]
-    for run in runs:
+    folders = [run.path.resolve() for run in runs]
+    if len(set(folders)) < len(folders):
+        raise ResultsError(f"a run is named twice: {', '.join(str(run.path) for run in runs)}")
+    short = len({folder.name for folder in folders}) == len(folders)
+    for run, folder in zip(runs, folders, strict=True):
         if run.world.hash != first.world.hash:
             raise ResultsError(
                 f"{first.path} and {run.path} are runs of different worlds, {first.world.hash} and {run.world.hash}: "
@@ -106,11 +123,20 @@ def together(runs: Sequence[Run]) -> dict[Question, dict[str, list[Played]]]:
             known = merged.setdefault(question, {})
             for agent, played in by_agent.items():
                 for other in list(known.values())[:1]:
-                    one, two = ([part.episodes.hash for part in parts] for parts in (other, played))
-                    if one != two:
-                        raise ResultsError(
-                            f"{question}: {run.path} asked other episodes than the run before, {two[0]} and {one[0]}: "
-                            "their numbers do not belong into one table"
-                        )
-                known[agent if names.count(agent) == 1 else f"{agent} ({run.path.name})"] = played
+                    _refuse_other_episodes(question, run, played, other)
+                known[agent if names.count(agent) == 1 else f"{agent} ({folder.name if short else folder})"] = played
     return merged
+
+
+def _refuse_other_episodes(question: Question, run: Run, played: list[Played], before: list[Played]) -> None:
+    if len(played) != len(before):
+        raise ResultsError(
+            f"{question}: {run.path} has {len(played)} seeds, the run before {len(before)}: "
+            "their numbers do not belong into one table"
+        )
+    for one, other in zip(played, before, strict=True):
+        if one.episodes.hash != other.episodes.hash:
+            raise ResultsError(
+                f"{question}: {run.path} asked other episodes than the run before, "
+                f"{one.episodes.hash} and {other.episodes.hash}: their numbers do not belong into one table"
+            )

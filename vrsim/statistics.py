@@ -82,6 +82,6 @@ def _micro(counts: Counts, names: Sequence[str], seed: int) -> dict[str, Estimat
 
 
 def _macro(counts: Counts, names: Sequence[str], seed: int) -> dict[str, Estimate]:
-    """Metrics per user, then averaged; precision and F1 of a user who got no Yes are 0."""
+    """Metrics per user, then averaged; what is not defined for a user (no Yes said, or none to say) counts as 0."""
     columns = [np.nan_to_num(getattr(counts, name)) for name in names]
     return dict(zip(names, mean_of_users(columns, seed), strict=True))

@@ -58,7 +58,8 @@ def _sequences(path: Path) -> pa.Table:
         lengths.append(len(chosen))
         items += chosen
     position = np.concatenate([np.arange(1, n + 1) for n in lengths]) if lengths else np.zeros(0, int)
-    return pa.table({"user_id": np.repeat(np.array(users, object), lengths), "item_id": items, "position": position})
+    user = pa.array(np.repeat(np.array(users, object), lengths), pa.string())
+    return pa.table({"user_id": user, "item_id": pa.array(items, pa.string()), "position": position})
 
 
 def _titles(path: Path) -> pa.Table:
@@ -68,14 +69,14 @@ def _titles(path: Path) -> pa.Table:
     ids, titles = [], []
     for number, line in enumerate(_lines(path), 1):
         item, comma, title = line.partition(",")
-        if number == 1 and not item.strip().isdecimal():
+        if number == 1 and comma and item.strip().isidentifier():
             continue  # a header
         if not comma or not item.strip().isdecimal():
             raise DataError(f"{path}: line {number}: expected item,title, found {line[:80]!r}")
         ids.append(item.strip())
         quoted = re.fullmatch(r'"((?:[^"]|"")*)"', title.strip())
         titles.append(quoted[1].replace('""', '"') if quoted else title.strip())
-    return pa.table({"item_id": ids, "title": titles})
+    return pa.table({"item_id": pa.array(ids, pa.string()), "title": pa.array(titles, pa.string())})
 
 
 def _comments(path: Path, events: pa.Table) -> pa.Array:
