@@ -129,7 +129,7 @@ def test_a_manifest_that_does_not_say_what_was_run_is_damaged(tmp_path, key):
 def test_other_episodes_of_the_same_world_are_refused(tmp_path):
     run_bench(QUICK, tmp_path / "run")
     manifest = manifest_of(tmp_path / "run")
-    manifest["episodes"]["uniform selection 3 1"] = "0" * 64  # as if the protocol had made others then
+    manifest["episodes"]["uniform selection 3 all 1"] = "0" * 64  # as if the protocol had made others then
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     before = snapshot(tmp_path / "run")
     with pytest.raises(ResultsError, match="already holds another run: uniform selection 3 1 was"):

@@ -141,7 +141,7 @@ def test_a_manifest_that_is_none_is_damaged(damaged, content):
 def test_a_manifest_that_lacks_a_seed_or_names_no_question_is_damaged(damaged):
     episodes = json.loads((damaged / "manifest.json").read_text(encoding="utf-8"))["episodes"]
     change_manifest(
-        damaged, episodes={name: found for name, found in episodes.items() if name != "uniform selection 2 1"}
+        damaged, episodes={name: found for name, found in episodes.items() if name != "uniform selection 2 all 1"}
     )
     with pytest.raises(ResultsError, match=r"damaged: uniform, selection, m = 2 lacks one of 2 seeds"):
         read_run(damaged)

@@ -79,6 +79,7 @@ def test_training_is_seeded_by_the_seed_of_the_episodes(world, episodes):
     asked = episodes.observe(np.arange(len(episodes)))
     np.testing.assert_array_equal(one.act(asked).probability, same.act(asked).probability)
     assert (one.act(asked).probability != other.act(asked).probability).any()
+    assert one._model.seed == same._model.seed != other._model.seed
 
 
 @trained
@@ -99,10 +100,15 @@ def test_nothing_outside_notices(episodes, capfd, recwarn):
         numpy_state = [part.tolist() if isinstance(part, np.ndarray) else part for part in np.random.get_state()]
         return random.getstate(), numpy_state, torch.random.get_rng_state().tolist(), torch.get_num_threads()
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    random.random(), np.random.random(), torch.rand(1)  # not the states that another training left
     before = state()
     agent = fitted(short(), episodes)
     agent.act(episodes.observe(np.arange(9)))
-    assert state() == before
+    after = state()
+    torch.set_num_threads(threads)
+    assert after == before
     assert capfd.readouterr() == ("", "")
     assert list(recwarn) == []
 

@@ -3,17 +3,18 @@
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vrsim.building import versions
+from vrsim.episode_files import read_episodes
 from vrsim.episodes import Episodes, make_episodes
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.loop import Played, join, play
 from vrsim.progress import Progress, silent
 from vrsim.protocols import TASKS, get_protocol
-from vrsim.records import Cell, RunFolder
+from vrsim.records import Cell, Question, RunFolder
 from vrsim.registry import baselines, make_agent
 from vrsim.seeding import derive
 from vrsim.statistics import Score, evaluate
@@ -30,9 +31,11 @@ class BenchConfig:
     agents: tuple[str, ...] = field(default_factory=lambda: tuple(baselines()))
     protocols: tuple[str, ...] = ("vragent-paper",)
     tasks: tuple[str, ...] = ("judgment", "selection")
-    m: tuple[int, ...] = (1, 3, 4)  # of the selection; a judgment always has one negative per positive
+    m: tuple[int, ...] = (1, 3, 4)  # wrong items of a selection; of a judgment the protocol says how many
     cohort: str = "all"
+    users: int = 0  # at most this many test users, 0 = all
     seeds: int = 3  # seeds 0, 1, ... of the episodes and of the agents, at least 1
+    episodes: tuple[str, ...] = ()  # files of episodes: they say what is asked, in place of all the above but the world
 
     def __post_init__(self) -> None:
         if type(self.seeds) is not int or self.seeds < 1:
@@ -67,36 +70,54 @@ def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> li
     world = World.load(config.world)
     for name in config.agents:  # a misspelt name should not cost the minutes before its turn
         make_agent(name)
-    questions = [
-        (protocol, task, m)
-        for protocol in config.protocols
-        for task in get_protocol(protocol).tasks
-        if task in config.tasks
-        for m in get_protocol(protocol).sizes(task, config.m)
-    ]
-    if not questions:
-        raise OptionError(f"{', '.join(config.protocols)} asks no {' and no '.join(config.tasks)}")
-    made = {  # likewise for questions that cannot be asked
-        # The m of a judgment is the protocol's, perhaps 0, and not for the caller to say.
-        (protocol, task, m, seed): make_episodes(
-            world, protocol, task, m if task == "selection" else 1, "test", config.cohort, seed
-        )
-        for protocol, task, m in questions
-        for seed in range(config.seeds)
-    }
-    total, rows = len(config.agents) * len(made), []
-    with RunFolder.open(out, _plain(config), _facts(world, config, made)) as run:
+    made = _read(world, config) if config.episodes else _make(world, config)
+    total, rows = len(config.agents) * sum(map(len, made.values())), []
+    done = 0
+    with RunFolder.open(out, _plain(config), _facts(world, made)) as run:
         for agent in config.agents:
-            for question in questions:
+            for question, parts in made.items():
                 played = []
-                for seed in range(config.seeds):
-                    cell = Cell(agent, *question, config.cohort, seed)
-                    done = len(rows) * config.seeds + seed
-                    played.append(_play_cell(run, cell, made[*question, seed], _within(progress, cell, done, total)))
-                rows.append(Row(agent, *question, config.cohort, evaluate(played)))
+                for episodes in parts:
+                    cell = Cell(agent, *astuple(question), episodes.seed)
+                    played.append(_play_cell(run, cell, episodes, _within(progress, cell, done, total)))
+                    done += 1
+                rows.append(Row(agent, *astuple(question), evaluate(played)))
         progress(total, total, "done")
         run.finish()
     return rows
+
+
+def _make(world: World, config: BenchConfig) -> dict[Question, list[Episodes]]:
+    """The questions of the protocols, one Episodes per seed."""
+    made = {}
+    for name in config.protocols:
+        protocol = get_protocol(name)
+        for task in (task for task in protocol.tasks if task in config.tasks):
+            for m in protocol.sizes(task, config.m):
+                # A judgment takes its m from the protocol, where it can be 0; make_episodes is asked from 1 on.
+                made[Question(name, task, m, config.cohort)] = [
+                    make_episodes(world, name, task, max(1, m), "test", config.cohort, seed, config.users)
+                    for seed in range(config.seeds)
+                ]
+    if not made:
+        raise OptionError(f"{', '.join(config.protocols)} asks no {' and no '.join(config.tasks)}")
+    return made
+
+
+def _read(world: World, config: BenchConfig) -> dict[Question, list[Episodes]]:
+    """The questions of the files, those of one kind together, in order of their seeds."""
+    made: dict[Question, list[Episodes]] = {}
+    for path in config.episodes:
+        episodes = read_episodes(Path(path), world)
+        question = Question(episodes.protocol.name, episodes.task, episodes.m, episodes.cohort)
+        parts = made.setdefault(question, [])
+        if episodes.seed in [part.seed for part in parts]:
+            raise OptionError(
+                f"{path}: another file has {question} with seed {episodes.seed} too; one run asks it once"
+            )
+        parts.append(episodes)
+        parts.sort(key=lambda part: part.seed)
+    return made
 
 
 def _play_cell(run: RunFolder, cell: Cell, episodes: Episodes, progress: Progress) -> Played:
@@ -126,12 +147,12 @@ def _plain(config: BenchConfig) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
 
 
-def _facts(world: World, config: BenchConfig, made: dict[tuple, Episodes]) -> dict[str, Any]:
+def _facts(world: World, made: dict[Question, list[Episodes]]) -> dict[str, Any]:
     return {
         "command": " ".join(sys.argv),
         "world_hash": world.hash,
-        "episodes": {" ".join(map(str, question)): episodes.hash for question, episodes in made.items()},
-        "protocol_hashes": {name: get_protocol(name).hash for name in config.protocols},
+        "episodes": {question.key(part.seed): part.hash for question, parts in made.items() for part in parts},
+        "protocol_hashes": {question.protocol: parts[0].protocol.hash for question, parts in made.items()},
         "versions": versions(),
     }
 

@@ -27,10 +27,34 @@ from vrsim.episodes import Episodes
 from vrsim.errors import ResultsError
 from vrsim.loop import BATCH, Played
 
-__all__ = ["MANIFEST", "Cell", "RunFolder", "episodes_file", "read_rows", "to_played"]
+__all__ = ["MANIFEST", "Cell", "Question", "RunFolder", "episodes_file", "read_rows", "to_played"]
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"  # held while a process works on the run
+
+
+@dataclass(frozen=True)
+class Question:
+    """One set of questions, all seeds together."""
+
+    protocol: str
+    task: str
+    m: int
+    cohort: str
+
+    def key(self, seed: int) -> str:
+        """The name of the questions with one seed in a manifest."""
+        return " ".join(map(str, (self.protocol, self.task, self.m, self.cohort, seed)))
+
+    @staticmethod
+    def from_key(key: str) -> "tuple[Question, int]":
+        """The inverse of ``key``. Raises ValueError."""
+        protocol, task, m, cohort, seed = key.split(" ")
+        return Question(protocol, task, int(m), cohort), int(seed)
+
+    def __str__(self) -> str:
+        size = f", m = {self.m}" if self.task == "selection" else ""
+        return f"{self.protocol}, {self.task}{size}" + ("" if self.cohort == "all" else f", {self.cohort} users")
 
 
 @dataclass(frozen=True)

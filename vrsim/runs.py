@@ -10,24 +10,10 @@ from vrsim.episode_files import read_episodes
 from vrsim.episodes import Episodes
 from vrsim.errors import ResultsError
 from vrsim.loop import Played
-from vrsim.records import MANIFEST, Cell, episodes_file, read_rows, to_played
+from vrsim.records import MANIFEST, Cell, Question, episodes_file, read_rows, to_played
 from vrsim.world import World
 
 __all__ = ["Question", "Run", "read_run", "together"]
-
-
-@dataclass(frozen=True)
-class Question:
-    """One set of questions, all seeds together."""
-
-    protocol: str
-    task: str
-    m: int
-    cohort: str
-
-    def __str__(self) -> str:
-        size = f", m = {self.m}" if self.task == "selection" else ""
-        return f"{self.protocol}, {self.task}{size}" + ("" if self.cohort == "all" else f", {self.cohort} users")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +37,8 @@ def read_run(path: Path, world: World | None = None) -> Run:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         config, finished, world_hash = manifest["config"], manifest["finished"], manifest["world_hash"]
-        agents, cohort, seeds = config["agents"], config["cohort"], config["seeds"]
-        questions = [(*_question(name, cohort), found) for name, found in manifest["episodes"].items()]
+        agents, seeds = config["agents"], config["seeds"]
+        questions = [(*Question.from_key(key), found) for key, found in manifest["episodes"].items()]
     except FileNotFoundError:
         raise ResultsError(f"{path} is not a run: it has no {MANIFEST}. Make one with `vrsim bench --out`") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -65,7 +51,8 @@ def read_run(path: Path, world: World | None = None) -> Run:
         raise ResultsError(f"{path} was run on world {world_hash}, the world {world.name!r} here is {world.hash}")
     played: dict[Question, dict[str, list[Played]]] = {}
     for question in dict.fromkeys(question for question, _, _ in questions):
-        if [seed for other, seed, _ in questions if other == question] != list(range(seeds)):
+        known = [seed for other, seed, _ in questions if other == question]
+        if not config.get("episodes") and known != list(range(seeds)):
             raise ResultsError(f"{file} is damaged: {question} lacks one of {seeds} seeds")
     for question, seed, expected in questions:
         cells = {agent: Cell(agent, *astuple(question), seed) for agent in agents}
@@ -73,12 +60,6 @@ def read_run(path: Path, world: World | None = None) -> Run:
         for agent, cell in cells.items():
             played.setdefault(question, {}).setdefault(agent, []).append(_read_cell(path, cell, episodes))
     return Run(path, manifest, world, played)
-
-
-def _question(name: str, cohort: str) -> tuple[Question, int]:
-    """A set of questions and a seed from their name in the manifest. Raises ValueError."""
-    protocol, task, m, seed = name.split(" ")
-    return Question(protocol, task, int(m), cohort), int(seed)
 
 
 def _read_questions(path: Path, name: str, world: World, expected: str) -> Episodes:

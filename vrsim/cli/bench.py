@@ -24,7 +24,11 @@ def bench(
     task: Annotated[list[str], typer.Option(help="Task; repeat.")] = ["judgment", "selection"],  # noqa: B006
     m: Annotated[list[int], typer.Option("--m", help="Negatives per selection slate; repeat.")] = [1, 3, 4],  # noqa: B006
     cohort: Annotated[str, typer.Option(help="Test users: all, cold or warm.")] = "all",
+    users: Annotated[int, typer.Option(help="At most this many test users, 0 = all.")] = 0,
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 3,
+    episodes: Annotated[
+        list[Path] | None, typer.Option(help="A file of questions, which replaces protocol, task and so on; repeat.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; an unfinished run goes on. Default: runs/TIME.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -37,6 +41,8 @@ def bench(
       vrsim bench --agent uniform --agent recommender:model=EASE --protocol uniform --m 3
 
       vrsim bench --world my-world --out runs/mine
+
+      vrsim bench --world ml-1m --episodes questions.jsonl
     """
     from vrsim.bench import BenchConfig, run_bench
     from vrsim.bench import as_json as plain
@@ -45,7 +51,9 @@ def bench(
     from vrsim.tables import result_tables
 
     agents = tuple(agent or baselines())
-    config = BenchConfig(world, agents, tuple(protocol), tuple(task), tuple(m), cohort, seeds)
+    config = BenchConfig(
+        world, agents, tuple(protocol), tuple(task), tuple(m), cohort, users, seeds, tuple(map(str, episodes or ()))
+    )
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S-%f")
     try:
         vrsim.World.load(world)  # building it has a bar of its own

@@ -9,7 +9,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from vrsim.errors import ResultsError
 from vrsim.loop import Played
@@ -87,7 +86,12 @@ def write_report(
         shown.append(Shown(str(question), ordered, frozenset(names | {*extra})))
     folder = out.with_name(f"{out.stem}-pictures")
     page, notes = _page(runs, found, shown, pictures, folder.name)
-    files = {folder / name: data for one, some in zip(found, pictures, strict=True) for name, data in _files(one, some)}
+    files = {
+        folder / name: data
+        for i, (one, some) in enumerate(zip(found, pictures, strict=True))
+        for picture in some
+        for name, data in zip(_names(i, one.question, picture), (picture.png, picture.svg), strict=True)
+    }
     _replace_pictures(folder, files)
     _replace(out, page.encode("utf-8"))
     progress(1, 1, "done")
@@ -115,7 +119,7 @@ def _page(
         for picture in some:
             drawing = inline_svg(picture, f"p{i}-{picture.kind}")
             room -= len(drawing)
-            files = [f"{folder}/{_stem(one.question)}.{picture.kind}.{form}" for form in ("png", "svg")]
+            files = [f"{folder}/{name}" for name in _names(i, one.question, picture)]
             figures.append(figure(picture.title, picture.caption, drawing if room > 0 else "", files))
         sets.append(section(one, f'<div class="pictures">\n{"".join(figures)}</div>\n', f"set{i}"))
     parts = {
@@ -132,20 +136,17 @@ def _page(
     return assemble(**parts, data=data.html, notes=" ".join(notes)), notes
 
 
-def _stem(question: Question) -> str:
-    return quote(f"{question.protocol}.{question.task}.m{question.m}.{question.cohort}", safe="")[:150]
-
-
-def _files(found: Findings, pictures: Sequence[Picture]) -> list[tuple[str, bytes]]:
-    stem = _stem(found.question)
-    return [(f"{stem}.{p.kind}.{form}", data) for p in pictures for form, data in (("png", p.png), ("svg", p.svg))]
+def _names(place: int, question: Question, picture: Picture) -> tuple[str, str]:
+    """Of the PNG and the SVG file, in the order of the page."""
+    words = re.sub(r"[^\w.]+", "-", str(question), flags=re.ASCII)[:100]
+    return tuple(f"{place + 1:02d}-{words}.{picture.kind}.{form}" for form in ("png", "svg"))
 
 
 def _replace_pictures(folder: Path, files: Mapping[Path, bytes]) -> None:
     """Write the pictures; those of a report that was here before go, other files stay."""
     for file, data in files.items():
         _replace(file, data)
-    pattern = re.compile(rf"[^.].*\.({'|'.join(KINDS)})\.(png|svg)")
+    pattern = re.compile(rf"\d\d+-[\w.-]*\.({'|'.join(KINDS)})\.(png|svg)")
     try:
         for file in folder.iterdir():
             if pattern.fullmatch(file.name) and file not in files:

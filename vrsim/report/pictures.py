@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vrsim.errors import DependencyError
-from vrsim.report.findings import COMPARED, Findings, Result
+from vrsim.report.findings import Findings, Result
 from vrsim.report.plain_text import cut, interval, number
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SERIES = ((BLUE, "o"), (RED, "s"), (GREEN, "^"), (PINK, "D"), (SKY, "v"))  # agents that read
 TRIVIAL = ((ORANGE, "x"), (ORANGE, "+"))  # shortcuts
 WIDTH = 5.0  # inches; a column of the page is wider, a phone narrower
-NAME, SHORT = 52, 36  # characters of an agent's name
+NAME = 44  # characters of an agent's name
+BARS = 40  # agents in the picture of accuracy, at most, and the best shortcut
 STYLE = {
     "axes.axisbelow": True, "axes.edgecolor": INK, "axes.facecolor": "none", "axes.grid": True,
     "axes.labelcolor": INK, "axes.labelsize": 10, "axes.linewidth": 0.6, "axes.spines.right": False,
@@ -66,15 +67,19 @@ def need_matplotlib() -> None:
 def draw(findings: Findings) -> list[Picture]:
     """The pictures of one set of questions: those of KINDS for which there is something to show."""
     pictures = []
-    for kind, (title, caption, paint) in KINDS.items():
+    for kind, (title, caption, choose, paint) in KINDS.items():
+        shown = choose(findings)
+        if not shown:
+            continue
+        if len(shown) < len(findings.results):
+            caption += f" Shown: {len(shown)} of {len(findings.results)} agents."
         with _own_style():
             from matplotlib.figure import Figure
 
             figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-            alt = paint(figure, findings)
-            if alt:
-                svg, png = (_save(figure, form) for form in ("svg", "png"))
-                pictures.append(Picture(kind, title, caption, alt, svg, png))
+            alt = paint(figure, findings, shown)
+            svg, png = (_save(figure, form) for form in ("svg", "png"))
+        pictures.append(Picture(kind, title, caption, alt, svg, png))
     return pictures
 
 
@@ -95,10 +100,15 @@ def _save(figure: "Figure", form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _accuracy(figure: "Figure", findings: Findings) -> str:
+def _name(result: Result) -> str:
+    """An agent's name on one line. The space in front of an underscore is for matplotlib, which would leave it out."""
+    name = " ".join(cut(result.name, NAME).split())
+    return f" {name}" if name.startswith("_") else name
+
+
+def _accuracy(figure: "Figure", findings: Findings, results: Sequence[Result]) -> str:
     from matplotlib.patches import Patch
 
-    results = findings.results
     figure.set_size_inches(WIDTH, 0.9 + 0.42 * len(results))
     axes = figure.add_subplot()
     for place, result in enumerate(results):
@@ -108,7 +118,7 @@ def _accuracy(figure: "Figure", findings: Findings) -> str:
         if np.isfinite(accuracy.low):
             axes.plot([accuracy.low, accuracy.high], [place, place], color=INK, linewidth=1.2, marker="|", markersize=6)
             end = accuracy.high
-        axes.text(0, place - 0.27, cut(result.name, NAME), va="bottom", fontsize=9.5)
+        axes.text(0, place - 0.27, _name(result), va="bottom", fontsize=9.5)
         axes.text(end + 0.012, place, number(accuracy.value), va="center", fontsize=9.5)
     lines = [_guess(axes, len(results), findings.chance, (0, (3, 2)), "chance")]
     if findings.always > findings.chance + 0.005:
@@ -117,10 +127,10 @@ def _accuracy(figure: "Figure", findings: Findings) -> str:
     _numbers(axes.set_xticks)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    kinds = [(BLUE, "agent", findings.agents), (ORANGE, "shortcut", len(findings.agents) < len(results))]
-    patches = [Patch(color=colour, label=label) for colour, label, some in kinds if some]
+    kinds = {False: (BLUE, "agent"), True: (ORANGE, "shortcut")}
+    patches = [Patch(color=kinds[k][0], label=kinds[k][1]) for k in (False, True) if k in {r.shortcut for r in results}]
     _legend(figure, [*patches, *lines], 2 if len(lines) > 1 else 3)
-    told = [f"{cut(r.name, SHORT)} {number(r.accuracy.value)} ({interval(r.accuracy)})" for r in results[:5]]
+    told = [f"{_name(r)} {number(r.accuracy.value)} ({interval(r.accuracy)})" for r in results[:5]]
     more = f"; and {len(results) - 5} more" if len(results) > 5 else ""
     return f"Bars of accuracy with 95 % intervals. {'; '.join(told)}{more}. Chance {number(findings.chance)}."
 
@@ -131,17 +141,14 @@ def _guess(axes: "Axes", places: int, value: float, line: tuple, label: str) -> 
     return axes.vlines(np.full(places, value), middle - 0.3, middle + 0.3, INK, line, label, linewidth=1.2)
 
 
-def _activity(figure: "Figure", findings: Findings) -> str:
-    groups = findings.results[0].groups
-    if len(groups) < 2:
-        return ""
-    axes, shown = figure.add_subplot(), _shown(findings.results)
-    spread = np.linspace(-0.16, 0.16, len(shown)) if len(shown) > 1 else [0.0]
-    for (result, colour, marker, line), shift in zip(shown, spread, strict=True):
+def _activity(figure: "Figure", findings: Findings, results: Sequence[Result]) -> str:
+    axes, groups = figure.add_subplot(), results[0].groups
+    spread = np.linspace(-0.16, 0.16, len(results)) if len(results) > 1 else [0.0]
+    for (result, colour, marker, line), shift in zip(_looks(results), spread, strict=True):
         x, accuracy = np.arange(len(groups)) + shift, [group.accuracy for group in result.groups]
         y = np.array([a.value for a in accuracy])
         error = np.nan_to_num([[a.value - a.low for a in accuracy], [a.high - a.value for a in accuracy]])
-        style = {"color": colour, "marker": marker, "linestyle": line, "label": cut(result.name, SHORT)}
+        style = {"color": colour, "marker": marker, "linestyle": line, "label": _name(result)}
         axes.errorbar(x, y, error, **style, elinewidth=0.8)
     axes.axhline(findings.chance, color=INK, linestyle=(0, (4, 3)), linewidth=1, label="chance")
     ranges = [f"{g.least}" if g.least == g.most else f"{g.least} to {g.most}" for g in groups]
@@ -151,41 +158,35 @@ def _activity(figure: "Figure", findings: Findings) -> str:
     axes.grid(axis="x", visible=False)
     _legend_of(figure, axes)
     told = [
-        f"{cut(r.name, SHORT)} from {number(r.groups[0].accuracy.value)} to {number(r.groups[-1].accuracy.value)}"
-        for r, *_ in shown
+        f"{_name(r)} from {number(r.groups[0].accuracy.value)} to {number(r.groups[-1].accuracy.value)}"
+        for r in results
     ]
     return f"Lines of accuracy from the least active users ({ranges[0]}) to the most ({ranges[-1]}). {'; '.join(told)}."
 
 
-def _calibration(figure: "Figure", findings: Findings) -> str:
-    shown = _shown([result for result in findings.results if result.bins is not None])
-    if not shown:
-        return ""
+def _calibration(figure: "Figure", findings: Findings, results: Sequence[Result]) -> str:
     figure.set_size_inches(WIDTH, 4.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=INK, linestyle=(0, (4, 3)), linewidth=1, label="as stated")
-    for result, colour, marker, line in shown:
+    for result, colour, marker, line in _looks(results):
         bins = result.bins
         filled = bins.share > 0
         axes.plot(bins.stated[filled], bins.happened[filled], color=colour, linestyle=line)
         axes.scatter(bins.stated[filled], bins.happened[filled], 12 + 130 * bins.share[filled], colour, marker)
-        axes.plot([], [], color=colour, marker=marker, linestyle=line, label=cut(result.name, SHORT))
+        axes.plot([], [], color=colour, marker=marker, linestyle=line, label=_name(result))
     happened = "share of Yes" if findings.question.task == "judgment" else "share of right choices"
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="stated probability", ylabel=happened)
     _numbers(axes.set_xticks)
     _numbers(axes.set_yticks)
     _legend_of(figure, axes)
-    told = [f"{cut(r.name, SHORT)} {number(r.score.probabilistic['ece'].value)}" for r, *_ in shown]
+    told = [f"{_name(r)} {number(r.score.probabilistic['ece'].value)}" for r in results]
     return f"What happened against the stated probability, in ten bins. Calibration error: {'; '.join(told)}."
 
 
-def _agreement(figure: "Figure", findings: Findings) -> str:
+def _agreement(figure: "Figure", findings: Findings, results: Sequence[Result]) -> str:
     from matplotlib.colors import LinearSegmentedColormap
 
-    kappa = findings.kappa
-    if len(kappa) < 2:
-        return ""
-    names = [cut(result.name, SHORT) for result in findings.results[: len(kappa)]]
+    kappa, names = findings.kappa, [_name(result) for result in results]
     figure.set_size_inches(WIDTH, 0.7 + 0.34 * len(kappa))
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("agreement", [ORANGE, "#f4f4f2", BLUE])
@@ -213,13 +214,22 @@ def _agreement(figure: "Figure", findings: Findings) -> str:
     )
 
 
-def _shown(results: Sequence[Result]) -> list[tuple[Result, str, str, str]]:
-    """The first agents and shortcuts, as many as can be told apart, with colour, marker and line."""
+def _looks(results: Sequence[Result]) -> list[tuple[Result, str, str, str]]:
+    """Agents with colour, marker and line."""
+    agents, trivial = iter(SERIES), iter(TRIVIAL)
+    return [(result, *next(trivial), ":") if result.shortcut else (result, *next(agents), "-") for result in results]
+
+
+def _few(results: Sequence[Result]) -> list[Result]:
+    """The first agents and shortcuts, as many as can be told apart by colour and marker."""
     agents = [result for result in results if not result.shortcut][: len(SERIES)]
     trivial = [result for result in results if result.shortcut][: len(TRIVIAL)]
-    styles = dict(zip(agents, ((*look, "-") for look in SERIES), strict=False))
-    styles |= dict(zip(trivial, ((*look, ":") for look in TRIVIAL), strict=False))
-    return [(result, *styles[result]) for result in results if result in styles]
+    return [result for result in results if result in agents or result in trivial]
+
+
+def _bars(findings: Findings) -> list[Result]:
+    """The first results, and the best shortcut in any case."""
+    return [r for place, r in enumerate(findings.results) if place < BARS or r is findings.best_shortcut]
 
 
 def _numbers(set_ticks: Callable) -> None:
@@ -235,25 +245,29 @@ def _legend(figure: "Figure", handles: list, columns: int) -> None:
     figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=2.2, borderpad=0.2)
 
 
-KINDS = {  # kind: title, caption, and what draws it, which returns a description, "" = nothing to show
+KINDS = {  # kind: title, caption, which results it shows (none = no picture), what draws them and describes the drawing
     "accuracy": (
         "Accuracy",
         "Share of right decisions with its 95 % interval.",
+        _bars,
         _accuracy,
     ),
     "activity": (
         "Accuracy by activity of the user",
-        "Users in groups of like size, the least active on the left. At most the first five agents and two shortcuts.",
+        "Users in groups of like size, the least active on the left.",
+        lambda findings: _few(findings.results) if len(findings.results[0].groups) > 1 else [],
         _activity,
     ),
     "calibration": (
         "Calibration",
         "On the dashed line, what is given a probability of .7 is so 7 times out of 10. Larger marks: more decisions.",
+        lambda findings: _few([result for result in findings.results if result.bins is not None]),
         _calibration,
     ),
     "agreement": (
         "Agreement between agents",
-        f"Cohen's kappa: 1 = always the same decision, 0 = as often as by chance. At most the first {COMPARED} agents.",
+        "Cohen's kappa: 1 = always the same decision, 0 = as often as by chance.",
+        lambda findings: findings.results[: len(findings.kappa)] if len(findings.kappa) > 1 else [],
         _agreement,
     ),
 }

@@ -1,6 +1,7 @@
 """The sections of a report: what was found in short, one section per set of questions, and how it was made."""
 
 import html
+import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ def head(world: str, runs: Sequence[Run], findings: Sequence[Findings]) -> Html:
     agents = len({result.name for found in findings for result in found.results})
     users, seeds = ([read(found) for found in findings] for read in (_users, lambda found: len(found.episodes)))
     told = [
-        plural(agents, "agent"), plural(len(findings), "set", "sets") + " of questions",
+        plural(agents, "agent"), plural(len(findings), "set of questions", "sets of questions"),
         _range(users, "test user"), _range(seeds, "seed"),
     ]  # fmt: skip
     versions = list(dict.fromkeys(f"vrsim {run.manifest['versions']['vrsim']}" for run in runs))
@@ -110,12 +111,9 @@ def _verdict(found: Findings) -> Html:
         return f"Shortcuts only; {best}."
     winners = [result for result in found.agents if result.beats_shortcuts]
     if not winners:
-        who = (
-            isolated(found.agents[0].name) + " is"
-            if len(found.agents) == 1
-            else f"None of {len(found.agents)} agents is"
-        )
-        return f"{who} {'not ' if len(found.agents) == 1 else ''}shown to be right more often than {best}."
+        if len(found.agents) == 1:
+            return f"{isolated(found.agents[0].name)} is not shown to be right more often than {best}."
+        return f"None of {len(found.agents)} agents is shown to be right more often than {best}."
     names = ", ".join(isolated(result.name) for result in winners[:4]) + (" and others" if len(winners) > 4 else "")
     lift = winners[0].lift.value
     told = f"{number(lift.value)} ({interval(lift)})"
@@ -163,13 +161,9 @@ def _more(found: Findings, title: str) -> Html:
         parts.append(fold("Averaged over decisions (micro) and over users (macro)", table(title, heads, rows)))
     ranked = list(dict.fromkeys(name for r in found.results for name in r.score.probabilistic if "@" in name))
     if ranked:
-        heads = [
-            "agent",
-            *(NAMES.get(name.partition("@")[0], "recall") + f"@{name.partition('@')[2]}" for name in ranked),
-        ]
-        rows = [
-            ("", [isolated(r.name), *(estimate(r.score.probabilistic.get(k)) for k in ranked)]) for r in found.results
-        ]
+        heads = ["agent", *(re.sub("^[a-z]+", lambda name: NAMES.get(name[0], name[0]), name) for name in ranked)]
+        cells = [[estimate(r.score.probabilistic.get(name)) for name in ranked] for r in found.results]
+        rows = [("", [isolated(r.name), *row]) for r, row in zip(found.results, cells, strict=True)]
         parts.append(fold("Ranking of the right item by probability", table(title, heads, rows)))
     seeds = [f"seed {part.seed}" for part in found.episodes]
     rows = [
@@ -202,7 +196,7 @@ def provenance(runs: Sequence[Run], world: str) -> Html:
             ("Seeds", f"{manifest['config']['seeds']}"),
             ("Commit", f"<code>{plain(commit)}</code>{dirty}" if commit else "not from a checkout"),
             ("Versions", plain(versions)),
-            ("Started", plain(manifest["started"])),
+            ("Started", plain(str(manifest["started"]))),
         ]
         parts.append(f"<h3>Run {isolated(run.path.name)}</h3>\n{facts(pairs)}")
     known = facts([("World", isolated(world)), ("Hash", f"<code>{plain(runs[0].world.hash)}</code>")])
