@@ -1,8 +1,8 @@
 """A report about 100,000 decisions: time to write it, its size, and how fast its filters answer in Chromium.
 
 Run: python benchmarks/report.py [FOLDER]
-Three runs on synthetic worlds, in FOLDER or a temporary one: 20,000 selections by five agents, 100,000 selections by
-one, 100,000 judgments by one. The agents that speak say about 1,200 characters per decision.
+Runs on synthetic worlds, in FOLDER or a temporary one: 20,000 selections by five agents, 100,000 selections by one,
+100,000 judgments by one, 10,000 judgments by ten. The agents that speak say about 1,200 characters per decision.
 """
 
 import json
@@ -27,6 +27,7 @@ SHAPES = {  # task and number of users, half of whom are asked: agents
     ("selection", 40_000): ("talker", "talker:skill=0.6", "constant", "popularity", "uniform"),
     ("selection", 200_000): ("talker",),
     ("judgment", 100_000): ("talker",),
+    ("judgment", 10_000): tuple(f"talker:skill=0.{i}" for i in range(10)),
 }
 REPEATS = 5  # of each filter; the median counts
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]

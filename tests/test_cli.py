@@ -68,7 +68,8 @@ def flat(text: str) -> str:
 
 def test_the_commands_are_those_of_the_documentation():
     assert {" ".join(words) for words in commands()} == {
-        "bench", "agents", "envs", "doctor", "world build", "world info", "world list",
+        "audit", "report", "bench", "agents", "envs", "doctor", "world build", "world info", "world list",
+        "protocols show", "episodes export", "episodes show",
     }  # fmt: skip
 
 

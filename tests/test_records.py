@@ -49,11 +49,11 @@ def test_the_manifest_says_what_was_run_on_what(tmp_path, monkeypatch):
     assert manifest["command"] == "vrsim bench --seeds 2"
     assert manifest["config"] == {
         "world": "tiny", "agents": ["constant:answer=no"], "protocols": ["uniform"], "tasks": ["judgment", "selection"],
-        "m": [3], "cohort": "all", "seeds": 2,
+        "m": [3], "cohort": "all", "users": 0, "seeds": 2, "episodes": [],
     }  # fmt: skip
     assert manifest["world_hash"] == World.load("tiny").hash
     assert manifest["episodes"] == {
-        f"uniform {task} {m} {seed}": make_episodes(World.load("tiny"), "uniform", task, m, seed=seed).hash
+        f"uniform {task} {m} all {seed}": make_episodes(World.load("tiny"), "uniform", task, m, seed=seed).hash
         for task, m in (("judgment", 1), ("selection", 3))
         for seed in (0, 1)
     }

@@ -132,7 +132,7 @@ def test_other_episodes_of_the_same_world_are_refused(tmp_path):
     manifest["episodes"]["uniform selection 3 all 1"] = "0" * 64  # as if the protocol had made others then
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     before = snapshot(tmp_path / "run")
-    with pytest.raises(ResultsError, match="already holds another run: uniform selection 3 1 was"):
+    with pytest.raises(ResultsError, match="already holds another run: uniform selection 3 all 1 was"):
         run_bench(QUICK, tmp_path / "run")
     assert snapshot(tmp_path / "run") == before
 

@@ -10,18 +10,20 @@ from sklearn.metrics import cohen_kappa_score
 from vrsim.errors import ResultsError
 from vrsim.estimates import Estimate, mean_of_users, outcomes, over_users
 from vrsim.loop import Played
+from vrsim.probabilities import auc_difference
 
 __all__ = ["Agreement", "Difference", "Group", "agreement", "by_activity", "compare", "holm"]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The accuracy of one agent minus that of a reference."""
+    """A number of one agent minus that of a reference."""
 
+    metric: str  # accuracy, or auc where the protocol goes by it
     value: Estimate
     better: int  # users about whom the agent is right more often
     worse: int  # users about whom the reference is
-    p: float  # exact McNemar test
+    p: float  # accuracy: exact McNemar test; auc: of a normal distribution with the bootstrap's deviation
 
 
 @dataclass(frozen=True)
@@ -48,22 +50,30 @@ def compare(runs: Sequence[Played], reference: Sequence[Played], seed: int = 0) 
     Users are the unit, so that several decisions about a user do not pass for independent ones: the
     interval is a paired bootstrap over users, and the test asks whether the users for whom one agent is
     right more often are as many as those for whom the other is. With one decision per user that is
-    McNemar's exact test. Raises ResultsError for different questions.
+    McNemar's exact test. Where the protocol goes by AUC, so does the comparison; without probabilities its
+    value and p are NaN. Raises ResultsError for different questions.
     """
     _refuse_others(runs, reference)
     one, other = outcomes(runs), outcomes(reference)
+    metric = runs[0].episodes.protocol.metric
     _, group = np.unique(one.user, return_inverse=True)
     asked = np.bincount(group)
     difference = np.bincount(group, one.correct.astype(float) - other.correct)
-    (value,) = over_users((difference, asked), _per_decision, seed)
     better, worse = int((difference > 0).sum()), int((difference < 0).sum())
-    p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
-    return Difference(value, better, worse, p)
+    if metric == "auc":
+        value, p = auc_difference(one, other, seed)
+    else:
+        (value,) = over_users((difference, asked), _per_decision, seed)
+        p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return Difference(metric, value, better, worse, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction: p-values that may all be read together (Holm, Scand. J. Statist. 1979)."""
+    """Holm's correction: p-values that may all be read together (Holm, Scand. J. Statist. 1979). NaN stays NaN."""
     p = np.asarray(p_values, float)
+    if np.isnan(p).any():
+        rest = iter(holm(p[~np.isnan(p)]))
+        return [value if np.isnan(value) else next(rest) for value in p.tolist()]
     order = np.argsort(p)
     stepped = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     corrected = np.empty(len(p))

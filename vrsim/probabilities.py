@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from vrsim.estimates import Estimate, Outcomes, mean_of_users
 
-__all__ = ["BINS", "Bins", "calibration", "probabilistic"]
+__all__ = ["BINS", "Bins", "auc_difference", "calibration", "probabilistic"]
 
 BINS = 10  # equally wide
 RESAMPLES = 200  # of an AUC; sorting makes each one dear
@@ -55,6 +56,20 @@ def probabilistic(found: Outcomes, task: str, m: int, seed: int = 0) -> dict[str
     return metrics
 
 
+def auc_difference(one: Outcomes, other: Outcomes, seed: int = 0) -> tuple[Estimate, float]:
+    """The AUC of one agent minus that of another on the same decisions, and a p-value; NaN without probabilities."""
+    if one.probability is None or other.probability is None:
+        return Estimate(np.nan, np.nan, np.nan), np.nan
+
+    def metric(weight: np.ndarray | None) -> float:
+        return _auc(one, weight) - _auc(other, weight)
+
+    value, resamples = metric(None), _resamples(one, metric, seed)
+    deviation = np.nanstd(resamples)
+    p = 2 * norm.sf(abs(value) / deviation) if deviation > 0 else float(value == 0)
+    return _estimate(value, resamples), float(p)
+
+
 def _auc(found: Outcomes, weight: np.ndarray | None) -> float:
     """NaN where the drawn decisions are all of one kind."""
     if weight is not None and len(np.unique(found.positive[weight > 0])) < 2:
@@ -63,16 +78,23 @@ def _auc(found: Outcomes, weight: np.ndarray | None) -> float:
 
 
 def _over_users(found: Outcomes, metric: Callable[[np.ndarray | None], float], seed: int) -> Estimate:
-    """A metric of weighted decisions with its interval: users are drawn again, with all their decisions."""
+    """A metric of weighted decisions with its interval."""
+    return _estimate(metric(None), _resamples(found, metric, seed))
+
+
+def _resamples(found: Outcomes, metric: Callable[[np.ndarray], float], seed: int) -> np.ndarray:
+    """The metric with users drawn again, with all their decisions; empty for a single user."""
     users, group = np.unique(found.user, return_inverse=True)
-    if len(users) < 2:
-        return Estimate(float(metric(None)), np.nan, np.nan)
     rng, resamples = np.random.default_rng(seed), []
-    for _ in range(RESAMPLES):
+    for _ in range(RESAMPLES if len(users) > 1 else 0):
         times = np.bincount(rng.integers(len(users), size=len(users)), minlength=len(users))
         resamples.append(metric(times[group].astype(float)))
-    low, high = np.nanpercentile(resamples, [2.5, 97.5])
-    return Estimate(float(metric(None)), float(low), float(high))
+    return np.array(resamples)
+
+
+def _estimate(value: float, resamples: np.ndarray) -> Estimate:
+    low, high = np.nanpercentile(resamples, [2.5, 97.5]) if len(resamples) else (np.nan, np.nan)
+    return Estimate(float(value), float(low), float(high))
 
 
 def _ranking(found: Outcomes, seed: int) -> dict[str, Estimate]:

@@ -14,7 +14,7 @@ from vrsim.protocols import WORDS, get_protocol, list_protocols
 
 __all__ = ["episodes_export", "episodes_show", "protocols", "protocols_show"]
 
-protocols_app = typer.Typer(help="List the protocols and show their cards.", invoke_without_command=True)
+protocols_app = typer.Typer(invoke_without_command=True)
 episodes_app = typer.Typer(help="Write episodes into one file, and read them back.", no_args_is_help=True)
 app.add_typer(protocols_app, name="protocols")
 app.add_typer(episodes_app, name="episodes")
