@@ -53,6 +53,8 @@ class StableBaselines(Agent):
     def fit(self, world: World, training: Episodes) -> None:
         """Raises DependencyError, and OptionError for values that the algorithm refuses."""
         make = _algorithm(self._algorithm)
+        from stable_baselines3.common.logger import Logger
+
         self._features.fit(world, training)
         env = SlateEnv(_environment(training), self._flat(self._features.of_all(training)))
         seed = derive(training.seed, "sb3", self._algorithm) % 2**31
@@ -61,6 +63,7 @@ class StableBaselines(Agent):
                 model = make(self._policy, env, seed=seed, device="cpu", verbose=0, **self._options)
             except (TypeError, ValueError, AssertionError) as error:
                 raise OptionError(f"{self._algorithm} refuses its options: {error}") from error
+            model.set_logger(Logger(folder=None, output_formats=[]))  # by default each training leaves a folder behind
             self._model = model.learn(self._steps)
 
     def act(self, observations: Observations) -> Decisions:

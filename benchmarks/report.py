@@ -107,7 +107,13 @@ def main() -> None:
                 "of_which_cpu": round(time.process_time() - busy, 1),  # on a busy machine less than half of it
                 "mb": round(report.page.stat().st_size / 1e6, 2),
             }
-            told = {"task": task, "agents": len(agents), **facts, "notes": report.notes, "filter_ms": filter_times(report.page)}
+            told = {
+                "task": task,
+                "agents": len(agents),
+                **facts,
+                "notes": report.notes,
+                "filter_ms": filter_times(report.page),
+            }
             print(json.dumps(told), flush=True)
 
 

@@ -261,7 +261,7 @@ def test_the_doctor_says_what_is_there(vrsim_command, tmp_path):
     told = strict_json(vrsim_command("doctor", "--json")[1])
     assert told["versions"]["vrsim"] == vrsim.__version__
     assert told["cache"] == str(tmp_path / "home")
-    assert [row["extra"] for row in told["extras"]] == ["recbole"]
+    assert [row["extra"] for row in told["extras"]] == ["recbole", "report", "sb3"]
     for fact in (told["python"], told["cache"], f"numpy {np.__version__}", "[recbole]"):
         assert fact in flat(out)
 

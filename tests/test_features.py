@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -79,7 +80,7 @@ def column(features: SlateFeatures, episodes: Episodes, name: str) -> np.ndarray
 
 def test_every_item_has_one_finite_number_of_each_name(features, episodes):
     numbers = features.of(episodes.observe(np.arange(7)))
-    assert numbers.shape == (7, 5, len(NAMES)) == (7, 5, 8)
+    assert numbers.shape == (7, 5, len(NAMES))
     assert numbers.dtype == np.float64
     assert np.isfinite(numbers).all()
 
@@ -100,6 +101,23 @@ def test_popularity_content_and_graph_are_those_of_the_agents(world, features, e
     for name, agent in (("content", Content()), ("graph", Graph())):
         agent.prepare(world)
         np.testing.assert_array_equal(column(features, episodes, name), agent.score(observations))
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny:holdout=3"])  # the shortest history then has 2 known items
+def test_late_and_trend_count_the_last_and_the_first_three_of_the_training_part(name):
+    world = World.load(name)
+    episodes = make_episodes(world, "uniform", "selection", 4)
+    first, last = Counter(), Counter()
+    for user in range(world.n_users):
+        known = world.interactions.of(user)[: -world.holdout].tolist()
+        first.update(known[:3])
+        last.update(known[-3:])
+    late = np.array([[math.log(1 + last[item]) for item in slate] for slate in episodes.slates.tolist()])
+    early = np.array([[math.log(1 + first[item]) for item in slate] for slate in episodes.slates.tolist()])
+    features = fitted(world, episodes.training())
+    np.testing.assert_allclose(column(features, episodes, "late"), late)
+    np.testing.assert_allclose(column(features, episodes, "trend"), late - early, atol=1e-12)
+    assert (late != early).any()
 
 
 def test_genres_are_the_share_that_the_history_has(world, features, episodes):
@@ -134,6 +152,7 @@ def test_an_unknown_year_is_left_out(world):
     assert number(features, "years", [1, 3], 2) == 0
     assert number(features, "years", [2, 6], 1) == 0
     assert number(features, "years", [], 1) == 0
+    assert [number(features, "year", [1], item) for item in (1, 2, 3)] == [1990, 0, 2000]
 
 
 def test_words_are_the_share_of_the_title_that_stands_in_titles_of_the_history(world):
@@ -169,11 +188,14 @@ def test_the_features_of_an_item_do_not_depend_on_the_slate_or_the_batch(feature
             np.testing.assert_array_equal(features.of(asked)[0, 0], whole[row, place])
 
 
-def test_all_episodes_are_the_batches_joined(world, features):
+def test_all_episodes_of_all_parts_stand_in_their_order(world, features):
     judged = make_episodes(world, replace(get_protocol("uniform"), per_positive=4), "judgment")
     assert len(judged) > 256  # more than one batch
     expected = features.of(judged.observe(np.arange(len(judged))))
     np.testing.assert_array_equal(features.of_all(judged), expected)
+    other = make_episodes(world, "uniform", "judgment", seed=1)
+    second = features.of(other.observe(np.arange(len(other))))
+    np.testing.assert_array_equal(features.of_all(judged, other), np.concatenate([expected, second]))
 
 
 def test_over_the_training_slates_the_mean_is_0_and_the_deviation_1(features, episodes):

@@ -3,6 +3,7 @@
 import importlib.util
 import random
 import sys
+import tempfile
 from dataclasses import replace
 
 import gymnasium as gym
@@ -93,8 +94,10 @@ def test_more_steps_are_more_training(episodes):
 
 
 @trained
-def test_nothing_outside_notices(episodes, capfd, recwarn):
+def test_nothing_outside_notices(episodes, capfd, recwarn, tmp_path, monkeypatch):
     import torch
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def state():
         numpy_state = [part.tolist() if isinstance(part, np.ndarray) else part for part in np.random.get_state()]
@@ -111,6 +114,7 @@ def test_nothing_outside_notices(episodes, capfd, recwarn):
     assert after == before
     assert capfd.readouterr() == ("", "")
     assert list(recwarn) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 # The environment it is trained on

@@ -18,7 +18,7 @@ from vrsim.seeding import derive
 from vrsim.statistics import Score, evaluate
 from vrsim.world import World
 
-__all__ = ["AuditConfig", "Audited", "Lift", "audit", "audit_run", "lifts", "play_shortcuts"]
+__all__ = ["AuditConfig", "Audited", "Lift", "audit", "audit_run", "lifts", "play_shortcuts", "questions"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def audit(world: World, config: AuditConfig, progress: Progress = silent) -> tup
     """
     if config.agent:
         make_agent(config.agent)  # a misspelt name should not cost the minutes before its turn
-    asked, impossible = _questions(world, config)
+    asked, impossible = questions(world, config)
     rows = []
     for done, (question, episodes) in enumerate(asked.items()):
         progress(done, len(asked), str(question))
@@ -122,7 +122,8 @@ def _changed(name: str, agents: Mapping[str, Sequence[Played]]) -> float | None:
     return float((one != other).mean())
 
 
-def _questions(world: World, config: AuditConfig) -> tuple[dict[Question, list[Episodes]], dict[str, str]]:
+def questions(world: World, config: AuditConfig) -> tuple[dict[Question, list[Episodes]], dict[str, str]]:
+    """What an audit asks, one Episodes per seed, and what the world cannot serve, with the reason."""
     asked: dict[Question, list[Episodes]] = {}
     impossible: dict[str, str] = {}
     for name in config.protocols or [protocol.name for protocol in list_protocols()]:

@@ -55,7 +55,9 @@ def doctor(as_json: Json = False) -> None:
 
     needs = {
         "recbole": (("torch", "recbole", "kmeans_pytorch", "pandas", "safetensors"),
-                    "world ml-100k, trained recommenders, agent recommender:model=..."),
+                    "worlds ml-100k, ml-1m, steam, microlens; trained recommenders, agent recommender:model=..."),
+        "report": (("matplotlib",), "vrsim report"),
+        "sb3": (("stable_baselines3",), "agent sb3"),
     }  # fmt: skip
     extras = []
     for extra, (modules, use) in needs.items():
