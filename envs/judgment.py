@@ -20,8 +20,9 @@ class JudgmentEnv(DecisionEnv):
     Discrete(2): 0 = No, 1 = Yes.
 
     ## Reward
-    +1 for the right answer, -1 for the wrong one (VRAgent-R1, R_jud). Every user is asked about the
-    real next item and about one that is not, equally often.
+    +1 for the right answer, -1 for the wrong one (VRAgent-R1, R_jud). Users are asked about
+    the real next item and about others, as many as the protocol says (mostly one); ``tallrec`` asks whether
+    they will like the real one.
 
     ## Arguments
     ``world`` a name or folder; ``protocol`` a name; ``split`` "train" or "test" users; ``cohort`` "all",

@@ -230,6 +230,7 @@ def test_a_file_of_ranked_candidates_refuses_a_longer_holdout_and_leaves_nothing
         (lambda rows: np.zeros((1, 161)), r"score\(\) must return shape \(200, 161\), got \(1, 161\)"),
         (lambda rows: None, r"score\(\) must return shape \(200, 161\), got \(\)"),
         (lambda rows: np.full((rows, 161), np.nan), r"score\(\) returned NaN"),
+        (lambda rows: np.full((rows, 161), np.inf), r"score\(\) returned infinity"),
     ],
 )
 def test_scores_of_the_wrong_shape_or_without_a_value_are_refused(data, answer, message):

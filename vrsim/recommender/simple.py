@@ -83,6 +83,8 @@ def rank_unseen(
         raise DataError(f"the recommender's score() must return shape {(len(users), n_items + 1)}, got {scores.shape}")
     if np.isnan(scores[:, 1:]).any():
         raise DataError("the recommender's score() returned NaN")
+    if np.isposinf(scores[:, 1:]).any():
+        raise DataError("the recommender's score() returned infinity; -infinity is allowed: the item is never ranked")
     row, seen = interactions.before(users, t)
     scores[row, seen] = -np.inf
     scores[:, 0] = -np.inf

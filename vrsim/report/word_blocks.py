@@ -13,7 +13,7 @@ __all__ = ["LONGEST", "fit_words"]
 
 LONGEST = 2000  # characters of one reply
 LIMITS = (LONGEST, 1500, 1000, 700, 500, 350, 250, 180, 120, 80, 50, 25)
-MOST = 30_000_000  # characters of all replies: what a browser searches in a fifth of a second
+MOST = 30_000_000  # characters with one set and seed: what a browser searches in less than a fifth of a second
 SAMPLE = 500  # replies from which the size of all is guessed
 SEPARATOR = "\x1f"  # between replies; visible() leaves none in them
 
@@ -24,14 +24,19 @@ def fit_words(sets: Sequence[Shown], share: float, budget: int) -> tuple[dict[st
     Agents without words have no column, sets without words no block. The length is LONGEST where nothing
     had to be cut shorter, and 0 where not even a few characters of each reply fit.
     """
-    replies = [reply for shown in sets for _, _, texts in _columns(shown, share) for reply in texts]
-    lengths = np.array([len(reply) for reply in replies], np.int64)
-    sample = replies[:: max(1, len(replies) // SAMPLE)]
+    together: dict[tuple[int, int], list[str]] = {}  # by set and seed: what the browser searches at once
+    for i, shown in enumerate(sets):
+        for seed, _, texts in _columns(shown, share):
+            together.setdefault((i, seed), []).extend(texts)
+    lengths = [np.array(list(map(len, texts)), np.int64) for texts in together.values()]
+    replies = [reply for texts in together.values() for reply in texts]
+    if not replies:
+        return {}, LONGEST
     for limit in LIMITS:
-        total = np.minimum(lengths, limit).sum()
-        example = "".join(reply[:limit] for reply in sample).encode("utf-8", "surrogatepass")
-        guess = total * len(gzip.compress(example)) / max(1, len("".join(reply[:limit] for reply in sample)))
-        if total > MOST or guess > 1.1 * budget:
+        totals = [int(np.minimum(length, limit).sum()) for length in lengths]
+        sample = "".join(reply[:limit] for reply in replies[:: max(1, len(replies) // SAMPLE)])
+        squeezed = len(gzip.compress(sample.encode("utf-8", "surrogatepass"))) / max(1, len(sample))
+        if max(totals) > MOST or sum(totals) * squeezed > 1.1 * budget:
             continue
         blocks = {
             f"words{i}": pack({}, columns)
