@@ -17,7 +17,7 @@ class Age(ScoreAgent):
     """Take the newest (or oldest) item. An item of unknown year counts as the median known year."""
 
     orders = ("newest", "oldest")
-    variants = ("order=newest", "order=oldest")
+    variants = ()  # the audit plays both orders, where a world has years
 
     def __init__(self, order: str = "newest") -> None:
         super().__init__(order)

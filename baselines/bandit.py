@@ -61,6 +61,8 @@ class Bandit(Agent):
     training answers, and its probability of Yes is the estimate, cut to 0 and 1.
     """
 
+    variants = ()  # takes seconds per set of questions: played where it is named
+
     def __init__(self, alpha: float = 1.0) -> None:
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < math.inf:
             raise OptionError(f"alpha must be a number from 0, found {alpha!r}")

@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from vrsim.agent import Observations
 from vrsim.baselines.content import Content
 from vrsim.baselines.graph import Graph
-from vrsim.baselines.recommender import _position_scores
+from vrsim.baselines.recommender import position_scores
 from vrsim.episodes import Episodes
 from vrsim.world import World
 
@@ -47,7 +47,7 @@ class SlateFeatures:
     def fit(self, world: World, training: Episodes) -> None:
         """Get ready for this world; mean and deviation come from every item of the training slates."""
         catalog = world.catalog
-        self._scores = _position_scores(world, None, "{}")
+        self._scores = position_scores(world, None, "{}")
         self._content, self._graph = Content(), Graph()
         self._content.prepare(world)
         self._graph.prepare(world)

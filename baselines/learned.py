@@ -30,7 +30,7 @@ class Learned(Agent):
     selection takes the most probable item. ``draws`` is how often the training users' wrong items are drawn.
     """
 
-    variants = ()
+    variants = ()  # takes seconds per set of questions: played where it is named
 
     def __init__(self, model: str = "trees", draws: int = 6) -> None:
         if model not in MODELS:
@@ -39,29 +39,39 @@ class Learned(Agent):
             raise OptionError(f"draws must be an integer from 1, found {draws!r}")
         self._model, self._draws = model, draws
         self._features = SlateFeatures()
-        self._classifier: ClassifierMixin | None = None
+        self._classifier: ClassifierMixin | None = None  # None = all training answers are alike
+        self._only = 0.0  # and this is their chance
 
     def fit(self, world: World, training: Episodes) -> None:
         self._features.fit(world, training)
-        question = (world, training.protocol, training.task, max(training.m, 1), "train", "all")
+        question = (training.world, training.protocol, training.task, max(training.m, 1), "train", "all")
         more = [make_episodes(*question, training.seed + 1 + draw) for draw in range(self._draws - 1)]
         draws = (training, *more)
         numbers = self._features.of_all(*draws)  # (N, K, F)
         inputs = _inputs(numbers, np.concatenate([episodes.positions[:, 1] for episodes in draws]))
         answers = np.concatenate([episodes.answers for episodes in draws])
         right = answers[:, None] == (1 if training.task == "judgment" else np.arange(numbers.shape[1]))
+        if right.all() or not right.any():  # nothing to tell apart: the classifiers refuse, or call it No
+            self._classifier, self._only = None, float(right.all())
+            return
         with threadpool_limits(1):  # so few rows: on a busy machine threads would wait for each other
             self._classifier = _make(self._model).fit(inputs.reshape(-1, inputs.shape[2]), right.ravel().astype(int))
 
     def act(self, observations: Observations) -> Decisions:
         numbers = self._features.of(observations)
         inputs = _inputs(numbers, observations["position"][:, 1])
-        with threadpool_limits(1):
-            chance = self._classifier.predict_proba(inputs.reshape(-1, inputs.shape[2]))[:, 1].reshape(inputs.shape[:2])
+        chance = self._chance(inputs)
         if chance.shape[1] == 1:
             return Decisions((chance[:, 0] >= 0.5).astype(np.int64), probability=chance)
         odds = chance / np.maximum(1 - chance, 1e-12) + 1e-12  # one of the items is right: odds become shares
         return Decisions(chance.argmax(axis=1), probability=odds / odds.sum(axis=1, keepdims=True))
+
+    def _chance(self, inputs: np.ndarray) -> np.ndarray:
+        """How probably each item is right, by itself, float (B, K)."""
+        if self._classifier is None:
+            return np.full(inputs.shape[:2], self._only)
+        with threadpool_limits(1):
+            return self._classifier.predict_proba(inputs.reshape(-1, inputs.shape[2]))[:, 1].reshape(inputs.shape[:2])
 
 
 def _inputs(numbers: np.ndarray, t: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 from vrsim.world import World
 from vrsim.worlds import train_recommender
 
-__all__ = ["RecommenderScore"]
+__all__ = ["PositionScores", "RecommenderScore", "position_scores"]
 
 TABLE_LIMIT = 64_000_000  # scores kept in memory (256 MB); larger worlds are scored batch by batch
 
@@ -42,7 +42,7 @@ class RecommenderScore(ScoreAgent):
         self._scores: PositionScores | None = None
 
     def prepare(self, world: World) -> None:
-        self._scores = _position_scores(world, self._model, self._options)
+        self._scores = position_scores(world, self._model, self._options)
 
     def score(self, observations: Observations) -> np.ndarray:
         slate = observations["slate"]
@@ -77,5 +77,5 @@ class PositionScores:
 
 
 @lru_cache(maxsize=2)
-def _position_scores(world: World, model: str | None, options: str) -> PositionScores:
+def position_scores(world: World, model: str | None, options: str) -> PositionScores:
     return PositionScores(world, model, options)

@@ -133,9 +133,9 @@ def _algorithm(name: str) -> Any:
 
 
 def _torch() -> Any:
-    from vrsim.recommender.recbole_setup import _import_torch  # its threads may not spin, whoever comes first
+    from vrsim.recommender.recbole_setup import import_torch  # its threads may not spin, whoever comes first
 
-    return _import_torch()
+    return import_torch()
 
 
 @contextlib.contextmanager

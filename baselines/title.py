@@ -16,7 +16,7 @@ class Title(ScoreAgent):
     """Take the item with the longest (or shortest) title, in characters."""
 
     orders = ("longest", "shortest")
-    variants = ("order=longest", "order=shortest")
+    variants = ()  # the audit plays both orders
 
     def __init__(self, order: str = "longest") -> None:
         super().__init__(order)

@@ -8,10 +8,10 @@ import numpy as np
 from vrsim.ablations import ABLATIONS
 from vrsim.comparisons import Difference, compare, holm
 from vrsim.episodes import Episodes, make_episodes
-from vrsim.errors import EpisodeError, OptionError
+from vrsim.errors import EpisodeError, OptionError, UnknownNameError
 from vrsim.loop import Played, play
 from vrsim.progress import Progress, silent
-from vrsim.protocols import get_protocol, list_protocols
+from vrsim.protocols import TASKS, get_protocol, list_protocols
 from vrsim.registry import make_agent, shortcuts
 from vrsim.runs import Question, Run
 from vrsim.seeding import derive
@@ -36,6 +36,9 @@ class AuditConfig:
     def __post_init__(self) -> None:
         if type(self.seeds) is not int or self.seeds < 1:
             raise OptionError(f"seeds must be an integer from 1, found {self.seeds!r}")
+        for task in self.tasks:
+            if task not in TASKS:
+                raise UnknownNameError("task", task, TASKS)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def audit(world: World, config: AuditConfig, progress: Progress = silent) -> tup
     """Play the shortcuts, and ``config.agent``, on every set of questions.
 
     Also returns the questions that the world cannot serve, with the reason; a protocol that was asked for
-    by name raises its error instead. Raises EpisodeError, UnknownNameError.
+    by name raises its error instead. Raises EpisodeError, UnknownNameError, OptionError.
     """
     if config.agent:
         make_agent(config.agent)  # a misspelt name should not cost the minutes before its turn
@@ -140,6 +143,8 @@ def questions(world: World, config: AuditConfig) -> tuple[dict[Question, list[Ep
                     if config.protocols:
                         raise
                     impossible[str(question)] = str(error)
+    if not asked and not impossible:
+        raise OptionError(f"{', '.join(config.protocols) or 'no protocol'} asks no {' and no '.join(config.tasks)}")
     return asked, impossible
 
 

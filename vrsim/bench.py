@@ -109,7 +109,16 @@ def _read(world: World, config: BenchConfig) -> dict[Question, list[Episodes]]:
     made: dict[Question, list[Episodes]] = {}
     for path in config.episodes:
         episodes = read_episodes(Path(path), world)
+        if episodes.split != "test":
+            raise OptionError(f"{path} asks training users, whose answers the agents learn; export the split test")
         question = Question(episodes.protocol.name, episodes.task, episodes.m, episodes.cohort)
+        recipes = {
+            part.protocol.hash for same in made.values() for part in same if part.protocol.name == question.protocol
+        }
+        if recipes - {episodes.protocol.hash}:
+            raise OptionError(
+                f"{path}: another file has another protocol by the name {question.protocol!r}; give it its own"
+            )
         parts = made.setdefault(question, [])
         if episodes.seed in [part.seed for part in parts]:
             raise OptionError(

@@ -1,6 +1,7 @@
 """Agents by name: the shipped ones, and those of other packages through an entry point."""
 
 import inspect
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module, metadata
 
@@ -52,12 +53,15 @@ def make_agent(text: str) -> Agent:
     """An agent from its name and options, for example ``recommender:model=EASE,order=lowest``.
 
     ``AGENT@no-history`` and the other names of vrsim.ablations give the agent another history. Raises
-    UnknownNameError for the name or an option, OptionError for a value.
+    UnknownNameError for the name, an option or what follows the @, OptionError for a value.
     """
     plain, at, ablation = text.rpartition("@")
     if at and ablation in ABLATIONS:
         return Ablated(make_agent(plain), ablation)
     name, options = parse_name(text)
+    misspelt = at and get_close_matches(ablation, ABLATIONS)  # an option may well hold an @ of its own
+    if misspelt or ("@" in name and name not in list_agents()):
+        raise UnknownNameError("ablation", ablation, ABLATIONS)
     cls = agent_class(name)
     if "" in options:  # ``llm:some/model`` gives the first option of the class without its name
         first = next(iter(inspect.signature(cls).parameters), None)

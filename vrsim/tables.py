@@ -151,9 +151,10 @@ def _cell(estimate: Estimate, best: bool) -> str:
 def _signed(estimate: Estimate) -> str:
     """A difference: +.143 with its interval below."""
     low, value, high = (
-        f"{'+' if x > 0 else '-'}{_number(abs(x))}" for x in (estimate.low, estimate.value, estimate.high)
+        f"{'+' if x > 0 else '-' if x < 0 else ''}{_number(abs(x))}"
+        for x in (estimate.low, estimate.value, estimate.high)
     )
-    return f"{value}\n[dim]{low} to {high}[/dim]"
+    return f"{value}\n[dim]{low} to {high}[/dim]" if np.isfinite(estimate.low) else value
 
 
 def _number(value: float | None) -> str:

@@ -16,6 +16,7 @@ __all__ = ["audit", "report"]
 
 @app.command()
 def audit(
+    context: typer.Context,
     world: Annotated[str, typer.Option(help="Name or folder of the world.")] = "ml-100k",
     protocol: Annotated[
         list[str] | None, typer.Option(help="Protocol; repeat. Default: every one that the world can serve.")
@@ -48,8 +49,13 @@ def audit(
     from vrsim.runs import read_run
     from vrsim.tables import audit_tables
 
-    if run is not None and (agent or protocol):
-        raise OptionError("--run audits the questions and agents of a recorded run; leave out --protocol and --agent")
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in ("run", "as_json") and context.get_parameter_source(parameter.name).name != "DEFAULT"
+    ]
+    if run is not None and given:
+        raise OptionError(f"--run audits a recorded run on its own questions; leave out {' and '.join(given)}")
     impossible: dict[str, str] = {}
     if run is not None:
         recorded = read_run(run)

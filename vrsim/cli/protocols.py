@@ -84,11 +84,14 @@ def episodes_export(
 
 
 @episodes_app.command("show")
-def episodes_show(path: Annotated[Path, typer.Argument(help="File made by vrsim episodes export.")]) -> None:
+def episodes_show(
+    path: Annotated[Path, typer.Argument(help="File made by vrsim episodes export.")],
+    world: Annotated[str | None, typer.Option(help="Name or folder of its world. Default: the name in it.")] = None,
+) -> None:
     """Check a file of episodes and say what it holds. Example: vrsim episodes show questions.jsonl"""
     from vrsim.episode_files import read_episodes
 
-    _print_episodes(path, read_episodes(path))
+    _print_episodes(path, read_episodes(path, vrsim.World.load(world) if world else None))
 
 
 def _print_episodes(path: Path, episodes: "vrsim.Episodes") -> None:

@@ -22,7 +22,7 @@ from vrsim.errors import OptionError
 from vrsim.interactions import Interactions
 from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 
-__all__ = ["contained", "old_names", "prepare"]
+__all__ = ["contained", "import_torch", "old_names", "prepare"]
 
 
 @contextlib.contextmanager
@@ -75,7 +75,7 @@ def _count_items(model: Any, interaction: Any) -> Any:
     return torch.nn.Parameter(torch.zeros(1, device=model.item_cnt.device))
 
 
-def _import_torch() -> Any:
+def import_torch() -> Any:
     """torch, told not to let its threads spin while they wait.
 
     Small batches on few cores make them wait all the time, and spinning for long takes the core from
@@ -95,7 +95,7 @@ def _import_torch() -> Any:
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
     """Keep RecBole's effects on generators, logs and torch inside a ``with`` block."""
-    torch = _import_torch()
+    torch = import_torch()
     anomaly = torch.is_anomaly_enabled()
     import recbole.model.sequential_recommender  # noqa: F401  SINE turns anomaly detection on: twice the time
     from recbole.data.dataset import Dataset

@@ -27,6 +27,8 @@ from vrsim.runs import Question, Run, read_run, together
 __all__ = ["LARGEST", "Report", "write_report"]
 
 LARGEST = 15_000_000  # bytes of a page
+MARGIN = 20_000  # bytes for names of agents and for notes
+LEAST = 1_000_000  # bytes for its episodes, however large the rest is
 PICTURES = 5_000_000  # bytes of its pictures; those of further sets are only linked
 
 ByAgent = Mapping[str, Sequence[Played]]
@@ -129,7 +131,7 @@ def _page(
         "provenance": provenance(runs, world.name),
     }
     bare = len(assemble(**parts, data="", notes="").encode("utf-8"))
-    data = embed(world, shown, max(1_000_000, LARGEST - bare - 100_000))
+    data = embed(world, shown, max(LEAST, LARGEST - bare - MARGIN))
     notes = (*data.notes, "The records of the run hold everything.") if data.notes else ()
     if room <= 0:
         notes += (f"Some pictures are only in the folder {folder}.",)

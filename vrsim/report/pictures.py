@@ -138,7 +138,9 @@ def _accuracy(figure: "Figure", findings: Findings, results: Sequence[Result]) -
 def _guess(axes: "Axes", places: int, value: float, line: tuple, label: str) -> "LineCollection":
     """A line through every bar and through no name."""
     middle = np.arange(places)
-    return axes.vlines(np.full(places, value), middle - 0.3, middle + 0.3, INK, line, label, linewidth=1.2)
+    return axes.vlines(
+        np.full(places, value), middle - 0.3, middle + 0.3, colors=INK, linestyles=line, label=label, linewidth=1.2
+    )
 
 
 def _activity(figure: "Figure", findings: Findings, results: Sequence[Result]) -> str:
