@@ -259,6 +259,9 @@ def test_every_baseline_can_be_made_and_none_stands_twice():
 
 def test_baselines_are_all_shipped_classical_agents_with_both_directions_of_every_shortcut():
     names = baselines()
-    assert {name.partition(":")[0] for name in names} == set(AGENTS) - {"learned", "sb3"}  # they train for long
+    quick = (
+        set(AGENTS) - {"bandit", "learned", "sb3"} - {"age", "title"}
+    )  # training takes time; the audit plays the others
+    assert {name.partition(":")[0] for name in names} == quick
     for name in ("popularity", "popularity:order=least", "recommender", "recommender:order=lowest"):
         assert name in names

@@ -12,7 +12,7 @@ from vrsim.catalog import Catalog
 from vrsim.episodes import make_episodes
 from vrsim.errors import EpisodeError, UnknownNameError
 from vrsim.loop import play
-from vrsim.registry import baselines, make_agent
+from vrsim.registry import make_agent, shortcuts
 from vrsim.world import World
 
 TITLES = ["", "Sixteen letters!", "Up", "Łódź", "Up"]
@@ -64,7 +64,7 @@ def test_a_catalog_without_years_is_refused_in_one_sentence():
     "name", ["title:order=longest", "title:order=shortest", "age:order=newest", "age:order=oldest"]
 )
 def test_both_orders_are_played_and_learn_a_threshold_for_judgments(name):
-    assert name in baselines()
+    assert name in shortcuts()
     world = World.load("tiny")
     played = play(make_agent(name), make_episodes(world, "uniform", "judgment"))
     item = played.episodes.slates[:, 0]

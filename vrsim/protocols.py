@@ -89,7 +89,7 @@ def _agent4rec(k: int) -> Protocol:
         source="Agent4Rec (SIGIR 2024), MovieLens-1M; users with at least 20 ratings above 3, 1,000 of them, seed 101",
         differs=(
             "right items are the user's last ones, not a random 60 %, which an agent that reads the history would know",
-            "a world with holdout 1 asks about one right item per user; holdout=10 gives the whole page, up to 20 items",
+            "a world with holdout 1 asks about one right item per user; holdout=10 gives the page, up to 20 items",
             "every item is a question of its own, not a line of one page",
             "the 1,000 users are drawn by numpy from seed 101; fewer than 2,000 eligible users: half of them",
         ),

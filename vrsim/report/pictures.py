@@ -174,7 +174,8 @@ def _calibration(figure: "Figure", findings: Findings, results: Sequence[Result]
         bins = result.bins
         filled = bins.share > 0
         axes.plot(bins.stated[filled], bins.happened[filled], color=colour, linestyle=line)
-        axes.scatter(bins.stated[filled], bins.happened[filled], 12 + 130 * bins.share[filled], colour, marker)
+        sizes = 12 + 130 * bins.share[filled]
+        axes.scatter(bins.stated[filled], bins.happened[filled], s=sizes, color=colour, marker=marker)
         axes.plot([], [], color=colour, marker=marker, linestyle=line, label=_name(result))
     happened = "share of Yes" if findings.question.task == "judgment" else "share of right choices"
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="stated probability", ylabel=happened)
