@@ -19,6 +19,7 @@ from vrsim.world import World
 __all__ = ["Learned"]
 
 MODELS = ("trees", "logistic")
+ENOUGH = 100_000  # items to learn from
 
 
 @final
@@ -27,7 +28,8 @@ class Learned(Agent):
 
     It sees the numbers of vrsim.baselines.features and the length of the history, and in a selection also
     how each number compares with the others of the slate. A judgment is Yes from probability .5 upwards; a
-    selection takes the most probable item. ``draws`` is how often the training users' wrong items are drawn.
+    selection takes the most probable item. ``draws`` is how often the training users' wrong items are drawn;
+    fewer times where they are many.
     """
 
     variants = ()  # takes seconds per set of questions: played where it is named
@@ -44,8 +46,9 @@ class Learned(Agent):
 
     def fit(self, world: World, training: Episodes) -> None:
         self._features.fit(world, training)
+        draws = max(1, min(self._draws, ENOUGH // training.slates.size))
         question = (training.world, training.protocol, training.task, max(training.m, 1), "train", "all")
-        more = [make_episodes(*question, training.seed + 1 + draw) for draw in range(self._draws - 1)]
+        more = [make_episodes(*question, training.seed + 1 + draw) for draw in range(draws - 1)]
         draws = (training, *more)
         numbers = self._features.of_all(*draws)  # (N, K, F)
         inputs = _inputs(numbers, np.concatenate([episodes.positions[:, 1] for episodes in draws]))
@@ -80,7 +83,8 @@ def _inputs(numbers: np.ndarray, t: np.ndarray) -> np.ndarray:
     length = np.broadcast_to(np.log1p(t)[:, None, None], (*numbers.shape[:2], 1))
     if size == 1:
         return np.concatenate([numbers, length], axis=2)
-    others = (numbers.sum(axis=1, keepdims=True) - numbers) / (size - 1)
+    total = np.sort(numbers, axis=1).sum(axis=1, keepdims=True)  # sorted: or the places would show by rounding
+    others = (total - numbers) / (size - 1)
     below = (numbers[:, :, None, :] > numbers[:, None, :, :]).mean(axis=2)  # share of the slate that is lower
     return np.concatenate([numbers, length, numbers - others, below], axis=2)
 

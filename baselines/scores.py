@@ -68,7 +68,7 @@ def _rising_logit(share: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """Intercept and slope, from 0, of a logistic regression on one number; float (2,)."""
     positive = np.clip(answers.mean(), 1e-6, 1 - 1e-6)
     flat = np.array([logit(positive), 0.0])
-    if len(np.unique(answers)) < 2:
+    if len(np.unique(answers)) < 2 or np.ptp(share) == 0:
         return flat
     fitted = LogisticRegression(C=1e6).fit(share[:, None], answers)
     return np.array([fitted.intercept_[0], fitted.coef_[0, 0]]) if fitted.coef_[0, 0] > 0 else flat

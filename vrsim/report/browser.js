@@ -4,7 +4,7 @@ const at = (id) => document.getElementById(id);
 const field = Object.fromEntries(
   ["set", "seed", "agent", "outcome", "disagree", "query", "per"].map((name) => [name, at(`filter-${name}`)]),
 );
-let index, questions, episodes, page;
+let index, questions, episodes, page, per;
 
 // Elements
 
@@ -152,7 +152,7 @@ function apply() {
 }
 
 function show() {
-  const per = Number(field.per.value);
+  per = Number(field.per.value);
   const pages = Math.max(1, Math.ceil(episodes.length / per));
   page = Math.min(Math.max(page, 0), pages - 1);
   const chosen = episodes.slice(page * per, (page + 1) * per);
@@ -225,7 +225,11 @@ async function start() {
   field.set.addEventListener("change", choose);
   field.seed.addEventListener("change", load);
   for (const name of ["agent", "outcome", "disagree", "query"]) field[name].addEventListener("input", apply);
-  field.per.addEventListener("change", () => questions && show());
+  field.per.addEventListener("change", () => {
+    if (!questions) return;
+    page = Math.floor((page * per) / Number(field.per.value)); // the first episode in sight stays so
+    show();
+  });
   at("filters").addEventListener("submit", (event) => event.preventDefault());
   at("reset").addEventListener("click", clear);
   at("first").addEventListener("click", () => turn(0));

@@ -15,7 +15,7 @@ from vrsim.statistics import Score, evaluate
 
 __all__ = ["COMPARED", "Findings", "Result", "find"]
 
-COMPARED = 16  # agents in the table of agreement, at most
+COMPARED = 12  # agents in the table of agreement, at most
 ALPHA = 0.05
 
 

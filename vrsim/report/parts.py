@@ -42,7 +42,7 @@ def estimate(value: Estimate | None, write=number) -> Html:
 def facts(pairs: Iterable[tuple[str, Html]], name: str = "") -> Html:
     """Names and values; pairs without a value are left out."""
     rows = "".join(f"<dt>{html.escape(key)}</dt><dd>{value}</dd>\n" for key, value in pairs if value)
-    return f'<dl class="{name}">\n{rows}</dl>\n'
+    return f"<dl{_class(name)}>\n{rows}</dl>\n"
 
 
 def fold(title: str, content: Html) -> Html:
@@ -58,18 +58,20 @@ def table(label: str, heads: Sequence[str], rows: Iterable[tuple[str, Sequence[H
     """
     rows = list(rows)
     kept = [i for i in range(len(heads)) if i == 0 or any(cells[i] not in ("", "-") for _, cells in rows)]
-    classes = {"*": ' class="headline"', "<": ' class="left"'}
-    head = "".join(
-        f'<th scope="col"{classes.get(heads[i][:1], "")}>{html.escape(heads[i].lstrip("*<"))}</th>' for i in kept
-    )
+    classes = [_class({"*": "headline", "<": "left"}.get(head[:1], "")) for head in heads]
+    head = "".join(f'<th scope="col"{classes[i]}>{html.escape(heads[i].lstrip("*<"))}</th>' for i in kept)
     body = "".join(
-        f'<tr class="{name}"><th scope="row">{cells[0]}</th>'
-        + "".join(f"<td{classes.get(heads[i][:1], '')}>{cells[i]}</td>" for i in kept[1:])
+        f'<tr{_class(name)}><th scope="row">{cells[0]}</th>'
+        + "".join(f"<td{classes[i]}>{cells[i]}</td>" for i in kept[1:])
         + "</tr>\n"
         for name, cells in rows
     )
-    where = html.escape(label, quote=True)
+    where = markup(label)
     return (
         f'<div class="table" role="region" tabindex="0" aria-label="{where}"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
     )
+
+
+def _class(name: str) -> Html:
+    return f' class="{name}"' if name else ""

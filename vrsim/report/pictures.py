@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SERIES = ((BLUE, "o"), (RED, "s"), (GREEN, "^"), (PINK, "D"), (SKY, "v"))  # agents that read
 TRIVIAL = ((ORANGE, "x"), (ORANGE, "+"))  # shortcuts
 WIDTH = 5.0  # inches; a column of the page is wider, a phone narrower
-NAME = 44  # characters of an agent's name
+NAME, NARROW = 44, 26  # characters of an agent's name; where it stands beside a table
 BARS = 40  # agents in the picture of accuracy, at most, and the best shortcut
 STYLE = {
     "axes.axisbelow": True, "axes.edgecolor": INK, "axes.facecolor": "none", "axes.grid": True,
@@ -194,12 +194,12 @@ def _agreement(figure: "Figure", findings: Findings, results: Sequence[Result]) 
     axes = figure.add_subplot()
     colours = LinearSegmentedColormap.from_list("agreement", [ORANGE, "#f4f4f2", BLUE])
     axes.pcolormesh(np.nan_to_num(kappa), cmap=colours, vmin=-1, vmax=1, edgecolors="#ffffff", linewidth=1)
-    small = 8.5 if len(kappa) <= 9 else 6.5
+    small = 8.5 if len(kappa) <= 7 else 7.2 if len(kappa) <= 9 else 6.2
     for (i, j), value in np.ndenumerate(kappa):
         text = "=" if i == j else number(value, 2)
         colour = "#ffffff" if value > 0.6 else "#000000"  # not INK, which the page would make light on a light cell
         axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=small, color=colour)
-    labels = [f"{name}  {i}" for i, name in enumerate(names, 1)]
+    labels = [f"{cut(name, NARROW)}  {i}" for i, name in enumerate(names, 1)]
     axes.set_yticks(np.arange(len(names)) + 0.5, labels)
     axes.set_xticks(np.arange(len(names)) + 0.5, range(1, len(names) + 1))
     axes.set(ylim=(len(names), 0))

@@ -167,7 +167,7 @@ def _more(found: Findings, title: str) -> Html:
         parts.append(fold("Ranking of the right item by probability", table(title, heads, rows)))
     seeds = [f"seed {part.seed}" for part in found.episodes]
     rows = [
-        ("", [isolated(r.name), f"{r.score.reward:.3f}", f"{r.score.per_second:,.4g}", *map(number, r.score.by_seed)])
+        ("", [isolated(r.name), f"{r.score.reward:.3f}", _rate(r.score.per_second), *map(number, r.score.by_seed)])
         for r in found.results
     ]
     heads = ["agent", "mean reward", "decisions a second", *(f"accuracy, {seed}" for seed in seeds)]
@@ -214,6 +214,11 @@ def figure(title: str, caption: str, drawing: Html, files: Sequence[str]) -> Htm
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _rate(value: float) -> str:
+    """Three digits and no more: 1.25, 83,400."""
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _users(found: Findings) -> int:
