@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cohort", default="all")
+    parser.add_argument("--users", type=int, default=0, help="at most this many test users, 0 = all")
     parser.add_argument("--agent", action="append")
     options = parser.parse_args()
     suite = SUITES[options.suite]
@@ -71,9 +72,9 @@ def main() -> None:
     for name in suite.worlds:
         world = World.load(name)
         able = tuple(agent for agent in agents if any(world.catalog.years) or not agent.startswith("age"))
-        question = ((suite.protocol,), suite.tasks, suite.m, options.cohort, options.seeds)
+        question = ((suite.protocol,), suite.tasks, suite.m, options.cohort, options.users, options.seeds)
         config = BenchConfig(name, able, *question)
-        out = Path("runs") / f"table-{options.suite}-{name}-{options.cohort}-{options.seeds}"
+        out = Path("runs") / f"table-{options.suite}-{name}-{options.cohort}-{options.users}-{options.seeds}"
         with progress_bar(name) as progress:
             rows = run_bench(config, out, progress)
         _print(name, world, protocol, suite, rows, out)
@@ -82,17 +83,20 @@ def main() -> None:
 def _print(name: str, world: World, protocol, suite: Suite, rows: list[Row], out: Path) -> None:
     metrics = list(rows[0].score.metrics) if "judgment" in suite.tasks else []
     sizes = suite.m if "selection" in suite.tasks else ()
-    heads = [*metrics, *(f"m = {m}" for m in sizes), "base rate"]
+    both = "f1" in metrics and protocol.average == "macro"  # one right item per user makes macro F1 jump
+    heads = [*metrics, *(["f1 (micro)"] if both else []), *(f"m = {m}" for m in sizes), "base rate"]
     print(f"\n## {name}\n\nProtocol {protocol.name} {protocol.hash}, world {world.hash}.")
     print(f"{rows[0].score.users:,} users, {len(rows[0].score.by_seed)} seeds, 95 % intervals. Records: {out}.\n")
     print(f"| agent | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
     for row in published(protocol.name, suite.beside[name]):
-        numbers = [row.judgment.get(metric) for metric in metrics] + [row.selection.get(m) for m in sizes]
+        numbers = [row.judgment.get(metric) for metric in metrics] + [None] * both
+        numbers += [row.selection.get(m) for m in sizes]
         print(f"| *{row.simulator}* ({row.source}) | {' | '.join(map(_number, [*numbers, row.base_rate]))} |")
     for agent in dict.fromkeys(row.agent for row in rows):
         own = {(row.task, row.m): row.score for row in rows if row.agent == agent}
         judged = next((score for (task, _), score in own.items() if task == "judgment"), None)
         cells = [_cell(judged.metrics[metric]) for metric in metrics]
+        cells += [_cell(judged.micro["f1"])] if both else []
         cells += [_cell(own["selection", m].metrics["accuracy"]) for m in sizes]
         print(f"| {agent} | {' | '.join([*cells, _number(judged and judged.base_rate)])} |")
     print("\nDifferences:\n")
