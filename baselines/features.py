@@ -29,6 +29,7 @@ NAMES = (
     "words",  # share of the title's words, without English stop words, in titles of the history, 0 to 1
 )
 BATCH = 256  # episodes at a time
+ENOUGH = 20_000  # episodes for means and deviations
 ENDS = 3  # interactions that are early, and late, in the life of a user
 
 
@@ -56,7 +57,7 @@ class SlateFeatures:
         self._years = np.asarray(catalog.years, float)
         self._genres = _table([[genre.replace(" ", "_") for genre in names] for names in catalog.genres], None)
         self._words = _table([[title] for title in catalog.titles], "english")
-        rows = self.of_all(training).reshape(-1, len(NAMES))
+        rows = self.of_all(training.thinned(ENOUGH)).reshape(-1, len(NAMES))
         deviation = rows.std(axis=0)
         self.mean = rows.mean(axis=0)  # float64 (F,)
         self.deviation = np.where(deviation > 1e-12, deviation, 1.0)  # float64 (F,); 1 where a column is constant

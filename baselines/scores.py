@@ -14,6 +14,8 @@ from vrsim.world import World
 
 __all__ = ["ScoreAgent"]
 
+ENOUGH = 20_000  # judgments to fit a threshold and a slope to
+
 
 class ScoreAgent(Agent):
     """Selection: the item with the highest number (or the lowest), the first one of equals.
@@ -45,6 +47,7 @@ class ScoreAgent(Agent):
         self._world = world
         self.prepare(world)
         if training.task == "judgment":
+            training = training.thinned(ENOUGH)
             parts = np.array_split(np.arange(len(training)), len(training) // 256 + 1)
             scores = self._sign * np.concatenate([self.score(training.observe(part))[:, 0] for part in parts])
             self._threshold = best_threshold(scores, training.answers == 1)

@@ -76,6 +76,10 @@ def parts(world: World, question: Question, seeds: int = 2):
     return [make_episodes(world, *asked, seed=seed) for seed in range(seeds)]
 
 
+def parts_of(row: Audited):
+    return parts(World.load("tiny"), row.question)
+
+
 def played(name: str, episodes: list):
     return [play(make_agent(name), part, derive(part.seed, "agent")) for part in episodes]
 
@@ -214,8 +218,8 @@ def test_an_agent_that_ignores_the_history_changes_nothing(world):
     assert len({row.lifts[name].difference for name in row.lifts}) == 1
 
 
-def test_a_lift_is_the_difference_to_the_best_shortcut_corrected_by_holm(world, selection):
-    episodes = parts(world, selection.question)
+def test_a_lift_is_the_difference_to_the_best_shortcut_corrected_by_holm(selection):
+    episodes = parts_of(selection)
     reference = played(selection.best, episodes)
     differences = [compare(played(name, episodes), reference) for name in READERS]
     assert [selection.lifts[name].difference for name in READERS] == differences
@@ -265,3 +269,11 @@ def test_a_recorded_run_is_audited_on_its_own_episodes(world, selection, tmp_pat
         assert row.scores[name].metrics == selection.scores[name].metrics
     for name in READERS:
         assert row.agents[name].metrics == selection.agents[name].metrics
+
+
+def test_an_audit_gives_an_agent_the_random_numbers_that_a_bench_gives_it(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("vrsim.audit.shortcuts", lambda: ["constant"])
+    [row], _ = audit(world, AuditConfig(("uniform",), ("selection",), (4,), seeds=2, agent="uniform"))
+    [benched] = run_bench(BenchConfig("tiny", ("uniform",), ("uniform",), ("selection",), (4,), seeds=2), tmp_path)
+    assert row.agents["uniform"].by_seed == benched.score.by_seed
+    assert row.agents["uniform"].by_seed == row.agents["uniform@no-history"].by_seed

@@ -115,6 +115,7 @@ def test_the_questions_of_files_get_the_decisions_that_the_protocol_gets(vrsim_c
     found = decided("of-files")
     assert found == decided("of-protocol")
     assert len(found) == 2 * 2 * 2
+    assert [seed for *_, seed in found] == [0, 1] * 4  # in order of the seeds, though the files were not
 
 
 def test_a_run_on_files_goes_on_and_is_refused_for_other_files(vrsim_command, files, monkeypatch):

@@ -86,6 +86,20 @@ def test_a_selection_takes_the_most_probable_place_and_the_probabilities_sum_to_
     assert decisions.probability.min() > 0
 
 
+def test_odds_become_shares(world):
+    class Sure:
+        def predict_proba(self, inputs):
+            chance = np.resize([0.5, 0.8, 0.0, 1.0], len(inputs))
+            return np.stack([1 - chance, chance], axis=1)
+
+    episodes = make_episodes(world, "uniform", "selection", 1)
+    agent = fitted("learned", episodes)
+    agent._classifier = Sure()
+    decisions = agent.act(episodes.observe(np.array([3, 4])))
+    np.testing.assert_allclose(decisions.probability, [[1 / 5, 4 / 5], [0, 1]], atol=1e-9)
+    assert decisions.action.tolist() == [1, 1]
+
+
 @every_model
 def test_the_probabilities_are_not_far_from_how_often_it_is_right(name):
     for task in ("judgment", "selection"):

@@ -17,6 +17,7 @@ import pytest
 
 from vrsim import registry
 from vrsim.agent import Agent, Decisions, n_options
+from vrsim.audit import lifts
 from vrsim.bench import BenchConfig, run_bench
 from vrsim.building import BuildConfig, build
 from vrsim.catalog import Catalog
@@ -197,8 +198,8 @@ def test_the_tables_say_what_the_statistics_say(run, page):
         heads, *rows = table
         scores = {name: evaluate(played) for name, played in by_agent.items()}
         best = max(SHORTCUTS, key=lambda name: scores[name].micro["accuracy"].value)
-        lifts = {name: compare(by_agent[name], by_agent[best]) for name in by_agent if name not in SHORTCUTS}
-        p = dict(zip(lifts, holm([lift.p for lift in lifts.values()]), strict=True))
+        over = {name: compare(by_agent[name], by_agent[best]) for name in by_agent if name not in SHORTCUTS}
+        p = dict(zip(over, holm([lift.p for lift in over.values()]), strict=True))
         assert sorted(row[0] for row in rows) == sorted(by_agent)
         assert [r[1].split("|")[0] for r in rows] == sorted((r[1].split("|")[0] for r in rows), reverse=True)
         for name, *cells in rows:
@@ -215,8 +216,8 @@ def test_the_tables_say_what_the_statistics_say(run, page):
                 assert cell["base rate"] == number(score.base_rate)
                 auc = score.probabilistic.get("auc")
                 assert cell["AUC"].split("|")[0] == number(auc.value if auc else None)
-            if name in lifts:
-                lift = lifts[name].value
+            if name in over:
+                lift = over[name].value
                 assert (cell["lift"], cell["p"]) == (f"{signed(lift.value)}|{interval(lift, signed)}", p_value(p[name]))
             else:
                 assert (cell["lift"], cell["p"]) == ("", "")
@@ -279,10 +280,33 @@ def test_a_verdict_says_who_beats_the_shortcuts(tiny_run, tmp_path):
         for shortcuts in (("popularity",), ("uniform", "popularity"), ("uniform",), ())
     }
     best = f"the best shortcut, popularity ({number(evaluate(by_agent['popularity']).metrics['accuracy'].value)})"
-    assert f"uniform is not shown to be right more often than {best}." in pages["popularity",]
+    assert f"uniform is not shown to do better than {best}." in pages["popularity",]
     assert f"Shortcuts only; {best}." in pages["uniform", "popularity"]
     assert "popularity is right more often than the best shortcut, uniform" in pages["uniform",]
     assert "No shortcut was run" in pages[()]
+
+
+def test_a_protocol_that_goes_by_auc_is_shown_by_auc(tiny_run, tmp_path):
+    path = tiny_run(
+        agents=("content", "uniform", "popularity", "constant:answer=no"), protocols=("tallrec",), tasks=("judgment",)
+    )
+    shortcuts = ["popularity", "constant:answer=no"]
+    page = Page(write_report([path], tmp_path / "r.html", shortcuts=shortcuts).page.read_text())
+    [by_agent] = read_run(path).played.values()
+    [heads, *rows] = next(table for table in page.tables if "unreadable" in table[0])
+    assert heads[:4] == ["agent", "AUC", "accuracy", "lift"]
+    cells = {name: dict(zip(heads[1:], row, strict=True)) for name, *row in rows}
+    scores = {name: evaluate(played) for name, played in by_agent.items()}
+    found = lifts({name: by_agent[name] for name in ("content", "uniform")}, by_agent["popularity"])
+    for name, lift in found.items():
+        assert cells[name]["AUC"].split("|")[0] == number(scores[name].probabilistic["auc"].value)
+        assert cells[name]["lift"].split("|")[0] == signed(lift.difference.value.value)
+        assert cells[name]["p"] == p_value(lift.p)
+    assert rows[-1][:2] == ["constant:answer=no", "-"]
+    svg = (tmp_path / "r-pictures" / "01-tallrec-judgment.score.svg").read_text()
+    assert ">AUC</text>" in svg
+    assert "constant" not in svg
+    assert "Lift: AUC minus that of the best shortcut." in "".join(page.text)
 
 
 def test_shortcuts_that_are_in_no_run_can_be_added(tiny_run, tmp_path):
@@ -323,7 +347,7 @@ def test_a_world_with_one_test_user_has_a_report_without_intervals(tmp_path):
     config = BenchConfig(str(tmp_path / "world"), ("uniform", "popularity"), ("uniform",), m=(3,), seeds=1)
     run_bench(config, tmp_path / "run")
     report = write_report([tmp_path / "run"], tmp_path / "r.html")
-    assert {file.name.split(".")[1] for file in report.pictures} == {"accuracy", "agreement", "calibration"}
+    assert {file.name.split(".")[1] for file in report.pictures} == {"score", "agreement", "calibration"}
 
 
 # The data of the browser
@@ -451,7 +475,7 @@ def test_the_page_has_only_elements_and_attributes_of_its_own(page):
 def test_names_of_agents_are_text_in_tables_and_pictures(source, report):
     shown = html.escape("talker:style=<img src=x onerror=alert(1)>", quote=False)
     assert re.sub("<wbr>", "", source).count(shown) > 4
-    svg = next(file for file in report.pictures if file.name.endswith("accuracy.svg")).read_text()
+    svg = next(file for file in report.pictures if file.name.endswith("score.svg")).read_text()
     assert "talker:style=&lt;img src=x onerror=alert(1)&gt;" in svg
     assert "_odd name" in svg
 
@@ -548,7 +572,7 @@ def test_pictures_lie_beside_the_page_in_both_formats(report, source):
     assert {file.parent for file in report.pictures} == {report.page.parent / "report-pictures"}
     assert sorted(report.page.parent.rglob("*.*g")) == sorted(report.pictures)
     kinds = {file.name.removeprefix("01-uniform-judgment.") for file in report.pictures if file.name.startswith("01")}
-    kinds_expected = {"accuracy", "activity", "calibration", "agreement"}
+    kinds_expected = {"score", "activity", "calibration", "agreement"}
     assert kinds <= {f"{kind}.{form}" for kind in kinds_expected for form in ("png", "svg")}
     for file in report.pictures:
         start = b"\x89PNG\r\n" if file.suffix == ".png" else b"<?xml"
@@ -571,7 +595,7 @@ def test_activity_groups_and_calibration_are_drawn_where_there_is_something_to_s
         }
         for agent in ("constant", "uniform")
     }
-    assert kinds == {"constant": {"accuracy", "activity"}, "uniform": {"accuracy", "activity", "calibration"}}
+    assert kinds == {"constant": {"score", "activity"}, "uniform": {"score", "activity", "calibration"}}
 
 
 def test_a_report_replaces_an_earlier_one_and_nothing_else(run, tiny_run, tmp_path):

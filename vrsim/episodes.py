@@ -1,6 +1,6 @@
 """Episodes: the questions that a protocol makes of a world, as columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +57,13 @@ class Episodes:
         """The same questions about the training users."""
         m = max(self.m, 1)  # a judgment has as many wrong items as its protocol says, perhaps none
         return make_episodes(self.world, self.protocol, self.task, m, "train", "all", self.seed)
+
+    def thinned(self, most: int) -> "Episodes":
+        """At most ``most`` of them, evenly spaced: enough to fit a few numbers."""
+        if len(self) <= most:
+            return self
+        index = np.linspace(0, len(self) - 1, most).astype(np.int64)
+        return replace(self, positions=self.positions[index], slates=self.slates[index], answers=self.answers[index])
 
     def observe(self, index: np.ndarray) -> dict[str, np.ndarray]:
         """The observations of some episodes, fresh arrays; ``index`` is int (B,)."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrsim.comparisons import Difference, Group, agreement, by_activity, compare, holm
+from vrsim.audit import lifts
+from vrsim.comparisons import Difference, Group, agreement, by_activity
 from vrsim.episodes import Episodes
 from vrsim.estimates import Estimate, outcomes
 from vrsim.loop import Played
@@ -32,8 +33,9 @@ class Result:
     p: float  # of the lift, Holm-corrected over the agents of this set; NaN for shortcuts
 
     @property
-    def accuracy(self) -> Estimate:
-        return self.score.metrics["accuracy"]
+    def headline(self) -> Estimate:
+        """Accuracy, or AUC where the protocol goes by it: NaN without probabilities."""
+        return self.score.headline
 
     @property
     def beats_shortcuts(self) -> bool:
@@ -47,25 +49,29 @@ class Findings:
     question: Question
     episodes: list[Episodes]  # by seed
     results: list[Result]
-    best_shortcut: Result | None  # the one with the highest accuracy over all decisions
-    chance: float  # accuracy of a blind guess
-    always: float  # judgment: accuracy of always giving the more frequent answer; else chance
+    best_shortcut: Result | None  # by the protocol's metric; None if none has it
+    chance: float  # of a blind guess, accuracy and AUC alike
+    always: float  # judgment by accuracy: what always giving the more frequent answer has; else chance
     kappa: np.ndarray  # float (A, A): agreement of the first COMPARED agents; NaN where both always say the same
 
     @property
     def agents(self) -> list[Result]:
         return [result for result in self.results if not result.shortcut]
 
+    @property
+    def metric(self) -> str:
+        """What agents are ordered and compared by: "accuracy" or "auc"."""
+        return self.results[0].score.metric
+
 
 def find(question: Question, by_agent: Mapping[str, Sequence[Played]], shortcuts: Collection[str]) -> Findings:
     """Work out the numbers. ``shortcuts`` are names in ``by_agent``. Raises ResultsError for unlike questions."""
     scores = {name: evaluate(runs) for name, runs in by_agent.items()}
     ordered = sorted(by_agent, key=lambda name: _merit(scores[name]), reverse=True)
-    trivial = [name for name in ordered if name in shortcuts]
-    best = max(trivial, key=lambda name: scores[name].micro["accuracy"].value, default=None)
-    rivals = [name for name in ordered if name not in shortcuts] if best is not None else []
-    lifts = {name: compare(by_agent[name], by_agent[best]) for name in rivals}
-    p = dict(zip(rivals, holm([lifts[name].p for name in rivals]), strict=True))
+    able = [name for name in ordered if name in shortcuts and np.isfinite(scores[name].headline.value)]
+    best = able[0] if able else None
+    rivals = {name: by_agent[name] for name in ordered if name not in shortcuts} if best is not None else {}
+    over = lifts(rivals, by_agent[best]) if rivals else {}
     results = {
         name: Result(
             name=name,
@@ -73,21 +79,22 @@ def find(question: Question, by_agent: Mapping[str, Sequence[Played]], shortcuts
             score=scores[name],
             groups=by_activity(by_agent[name]),
             bins=_bins(by_agent[name], question.task),
-            lift=lifts.get(name),
-            p=p.get(name, float("nan")),
+            lift=over[name].difference if name in over else None,
+            p=over[name].p if name in over else float("nan"),
         )
         for name in ordered
     }
     episodes = [run.episodes for run in by_agent[ordered[0]]]
     positive = float(np.mean(np.concatenate([part.answers for part in episodes]) == 1))
     chance = 1 / episodes[0].n_options
+    frequent = question.task == "judgment" and scores[ordered[0]].metric == "accuracy"
     return Findings(
         question=question,
         episodes=episodes,
         results=list(results.values()),
         best_shortcut=results.get(best),
         chance=chance,
-        always=max(positive, 1 - positive) if question.task == "judgment" else chance,
+        always=max(positive, 1 - positive) if frequent else chance,
         kappa=_kappa([by_agent[name] for name in ordered[:COMPARED]]),
     )
 

@@ -30,7 +30,7 @@ SERIES = ((BLUE, "o"), (RED, "s"), (GREEN, "^"), (PINK, "D"), (SKY, "v"))  # age
 TRIVIAL = ((ORANGE, "x"), (ORANGE, "+"))  # shortcuts
 WIDTH = 5.0  # inches; a column of the page is wider, a phone narrower
 NAME, NARROW = 44, 26  # characters of an agent's name; where it stands beside a table
-BARS = 40  # agents in the picture of accuracy, at most, and the best shortcut
+BARS = 40  # agents in the picture of the score, at most, and the best shortcut
 STYLE = {
     "axes.axisbelow": True, "axes.edgecolor": INK, "axes.facecolor": "none", "axes.grid": True,
     "axes.labelcolor": INK, "axes.labelsize": 10, "axes.linewidth": 0.6, "axes.spines.right": False,
@@ -79,7 +79,7 @@ def draw(findings: Findings) -> list[Picture]:
             figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
             alt = paint(figure, findings, shown)
             svg, png = (_save(figure, form) for form in ("svg", "png"))
-        pictures.append(Picture(kind, title, caption, alt, svg, png))
+        pictures.append(Picture(kind, title or _metric(findings), caption, alt, svg, png))
     return pictures
 
 
@@ -106,33 +106,40 @@ def _name(result: Result) -> str:
     return f" {name}" if name.startswith("_") else name
 
 
-def _accuracy(figure: "Figure", findings: Findings, results: Sequence[Result]) -> str:
+def _score(figure: "Figure", findings: Findings, results: Sequence[Result]) -> str:
     from matplotlib.patches import Patch
 
     figure.set_size_inches(WIDTH, 0.9 + 0.42 * len(results))
     axes = figure.add_subplot()
     for place, result in enumerate(results):
-        accuracy, colour = result.accuracy, ORANGE if result.shortcut else BLUE
-        axes.barh(place, accuracy.value, 0.42, color=colour)
-        end = accuracy.value
-        if np.isfinite(accuracy.low):
-            axes.plot([accuracy.low, accuracy.high], [place, place], color=INK, linewidth=1.2, marker="|", markersize=6)
-            end = accuracy.high
+        score, end = result.headline, result.headline.value
+        axes.barh(place, score.value, 0.42, color=ORANGE if result.shortcut else BLUE)
+        if np.isfinite(score.low):
+            axes.plot([score.low, score.high], [place, place], color=INK, linewidth=1.2, marker="|", markersize=6)
+            end = score.high
         axes.text(0, place - 0.27, _name(result), va="bottom", fontsize=9.5)
-        axes.text(end + 0.012, place, number(accuracy.value), va="center", fontsize=9.5)
+        axes.text(end + 0.012, place, number(score.value), va="center", fontsize=9.5)
     lines = [_guess(axes, len(results), findings.chance, (0, (3, 2)), "chance")]
     if findings.always > findings.chance + 0.005:
         lines.append(_guess(axes, len(results), findings.always, (0, (1, 1.5)), "always the more frequent answer"))
-    axes.set(xlim=(0, 1.06), ylim=(len(results) - 0.5, -0.75), yticks=[], xlabel="accuracy, with 95 % interval")
+    axes.set(
+        xlim=(0, 1.06), ylim=(len(results) - 0.5, -0.75), yticks=[], xlabel=_metric(findings).replace("Acc", "acc")
+    )
     _numbers(axes.set_xticks)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     kinds = {False: (BLUE, "agent"), True: (ORANGE, "shortcut")}
     patches = [Patch(color=kinds[k][0], label=kinds[k][1]) for k in (False, True) if k in {r.shortcut for r in results}]
     _legend(figure, [*patches, *lines], 2 if len(lines) > 1 else 3)
-    told = [f"{_name(r)} {number(r.accuracy.value)} ({interval(r.accuracy)})" for r in results[:5]]
+    told = [f"{_name(r)} {number(r.headline.value)} ({interval(r.headline)})" for r in results[:5]]
     more = f"; and {len(results) - 5} more" if len(results) > 5 else ""
-    return f"Bars of accuracy with 95 % intervals. {'; '.join(told)}{more}. Chance {number(findings.chance)}."
+    return (
+        f"{_metric(findings)} as bars with 95 % intervals. {'; '.join(told)}{more}. Chance {number(findings.chance)}."
+    )
+
+
+def _metric(findings: Findings) -> str:
+    return "AUC" if findings.metric == "auc" else "Accuracy"
 
 
 def _guess(axes: "Axes", places: int, value: float, line: tuple, label: str) -> "LineCollection":
@@ -231,8 +238,9 @@ def _few(results: Sequence[Result]) -> list[Result]:
 
 
 def _bars(findings: Findings) -> list[Result]:
-    """The first results, and the best shortcut in any case."""
-    return [r for place, r in enumerate(findings.results) if place < BARS or r is findings.best_shortcut]
+    """The first results that have the protocol's number, and the best shortcut in any case."""
+    able = [result for result in findings.results if np.isfinite(result.headline.value)]
+    return [result for place, result in enumerate(able) if place < BARS or result is findings.best_shortcut]
 
 
 def _numbers(set_ticks: Callable) -> None:
@@ -249,11 +257,11 @@ def _legend(figure: "Figure", handles: list, columns: int) -> None:
 
 
 KINDS = {  # kind: title, caption, which results it shows (none = no picture), what draws them and describes the drawing
-    "accuracy": (
-        "Accuracy",
-        "Share of right decisions with its 95 % interval.",
+    "score": (
+        "",  # the name of the metric
+        "With its 95 % interval, over users.",
         _bars,
-        _accuracy,
+        _score,
     ),
     "activity": (
         "Accuracy by activity of the user",

@@ -17,8 +17,9 @@ __all__ = ["figure", "head", "provenance", "section"]
 
 NAMES = {"f1": "F1", "auc": "AUC", "ece": "ECE", "mrr": "MRR", "ndcg": "NDCG"}
 READ = (
-    "A shortcut is an agent that knows nothing of what a user wants. An agent shows that it knows something only "
-    "where it is right more often than the best shortcut. Intervals hold 95 %, by a bootstrap over users."
+    "The score is accuracy, or AUC where the protocol goes by it. A shortcut is an agent that knows nothing of what a "
+    "user wants; an agent shows that it knows something only where it does better than the best shortcut. Intervals "
+    "hold 95 %, by a bootstrap over users."
 )
 
 
@@ -34,7 +35,7 @@ def head(world: str, runs: Sequence[Run], findings: Sequence[Findings]) -> Html:
     commits = list(dict.fromkeys(run.manifest["commit"][:10] for run in runs if run.manifest["commit"]))
     made = [*versions, *(f"commit {commit}" for commit in commits), f"world hash {runs[0].world.hash[:10]}"]
     rows = [_short(found, f"set{i}") for i, found in enumerate(findings)]
-    heads = ["questions", "<accuracy, 0 to 1", "chance", "<best shortcut", "<best agent", "lift", "p"]
+    heads = ["questions", "<score, 0 to 1", "chance", "<best shortcut", "<best agent", "lift", "p"]
     return (
         f"<header>\n<h1>Simulated users on {isolated(world)}</h1>\n"
         f"<p>{plain(', '.join(told))}. <small>{plain('; '.join(made))}.</small></p>\n"
@@ -44,7 +45,7 @@ def head(world: str, runs: Sequence[Run], findings: Sequence[Findings]) -> Html:
 
 
 def _short(found: Findings, anchor: str) -> tuple[str, list[Html]]:
-    agent = next(iter(found.agents), None)
+    agent = next((result for result in found.agents if np.isfinite(result.headline.value)), None)
     lift = agent.lift.value if agent and agent.lift else None
     cells = [
         f'<a href="#{anchor}">{plain(str(found.question))}</a>',
@@ -65,10 +66,10 @@ def _strip(found: Findings, agent: Result | None) -> Html:
     x = 2 + 120 * found.chance
     parts.append(f'<path d="M{x:.1f} 2V14" stroke="currentColor" stroke-width="1.5"/>')
     if found.best_shortcut:
-        x = 2 + 120 * found.best_shortcut.accuracy.value
+        x = 2 + 120 * found.best_shortcut.headline.value
         parts.append(f'<rect x="{x - 4:.1f}" y="4" width="8" height="8" rx="1" fill="{ORANGE}"/>')
     if agent:
-        parts.append(f'<circle cx="{2 + 120 * agent.accuracy.value:.1f}" cy="8" r="4.5" fill="{BLUE}"/>')
+        parts.append(f'<circle cx="{2 + 120 * agent.headline.value:.1f}" cy="8" r="4.5" fill="{BLUE}"/>')
     return "".join([*parts, "</svg>"])
 
 
@@ -77,7 +78,7 @@ def _named(result: Result | None) -> Html:
         return "none"
     kind = "shortcut" if result.shortcut else "agent"
     return (
-        f'<span class="{kind}">{isolated(result.name)}</span><span class="range">{number(result.accuracy.value)}</span>'
+        f'<span class="{kind}">{isolated(result.name)}</span><span class="range">{number(result.headline.value)}</span>'
     )
 
 
@@ -106,20 +107,22 @@ def section(found: Findings, pictures: Html, anchor: str) -> Html:
 def _verdict(found: Findings) -> Html:
     if found.best_shortcut is None:
         return "No shortcut was run on these questions, so that nothing says how much the numbers below are worth."
-    best = f"the best shortcut, {isolated(found.best_shortcut.name)} ({number(found.best_shortcut.accuracy.value)})"
+    best = f"the best shortcut, {isolated(found.best_shortcut.name)} ({number(found.best_shortcut.headline.value)})"
     if not found.agents:
         return f"Shortcuts only; {best}."
     winners = [result for result in found.agents if result.beats_shortcuts]
     if not winners:
-        if len(found.agents) == 1:
-            return f"{isolated(found.agents[0].name)} is not shown to be right more often than {best}."
-        return f"None of {len(found.agents)} agents is shown to be right more often than {best}."
+        alone = len(found.agents) == 1
+        who = f"{isolated(found.agents[0].name)} is not" if alone else f"None of {len(found.agents)} agents is"
+        return f"{who} shown to do better than {best}."
+    alone = len(winners) == 1
+    if found.metric == "auc":
+        verb = "has a higher AUC" if alone else "have a higher AUC"
+    else:
+        verb = "is right more often" if alone else "are right more often"
     names = ", ".join(isolated(result.name) for result in winners[:4]) + (" and others" if len(winners) > 4 else "")
     lift = winners[0].lift.value
-    told = f"{number(lift.value)} ({interval(lift)})"
-    if len(winners) == 1:
-        return f"{names} is right more often than {best}, by {told}."
-    return f"{names} are right more often than {best}, the first by {told}."
+    return f"{names} {verb} than {best}{',' if alone else ', the first'} by {number(lift.value)} ({interval(lift)})."
 
 
 def _main_table(found: Findings, title: str) -> Html:
@@ -141,9 +144,10 @@ def _main_table(found: Findings, title: str) -> Html:
     if score.base_rate is not None:
         notes.append("Base rate: share of Yes that accuracy, precision and recall imply.")
     if any(result.lift for result in found.results):
+        what = "AUC" if found.metric == "auc" else "accuracy over all decisions"
         notes.append(
-            "Lift: accuracy over all decisions minus that of the best shortcut. p: paired test over users, "
-            "Holm-corrected over the agents of this table."
+            f"Lift: {what} minus that of the best shortcut. p: paired test over users, Holm-corrected over the agents "
+            "of this table."
         )
     return table(title, heads, rows) + f'<p class="soft">{" ".join(notes)}</p>\n'
 
