@@ -47,7 +47,7 @@ def agents(monkeypatch):
 def few_resamples() -> Iterator[None]:
     """Intervals of an AUC are looked at elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probabilities, "RESAMPLES", 20)
+        patch.setattr(probabilities, "RESAMPLES", 5)
         yield
 
 
@@ -117,7 +117,8 @@ def test_chance_is_that_of_an_answer_at_random(selection, tallrec):
 
 
 @pytest.mark.parametrize("task", ["judgment", "selection"])
-def test_what_is_left_out_is_a_share_of_the_positions(world, task):
+def test_what_is_left_out_is_a_share_of_the_positions(world, task, monkeypatch):
+    monkeypatch.setattr("vrsim.audit.shortcuts", lambda: ["graph"])
     [row], _ = audit(world, AuditConfig(("rank-matched",), (task,), (3,), users=40, seeds=2))
     asked = [make_episodes(world, "rank-matched", task, row.question.m, seed=seed, users=40) for seed in (0, 1)]
     positions = sum(len({tuple(position) for position in part.positions.tolist()}) for part in asked)
@@ -182,6 +183,7 @@ def test_selections_are_asked_with_every_m_and_judgments_once(world, monkeypatch
         ({"protocols": ("unifrom",)}, UnknownNameError, "Did you mean 'uniform'?"),
         ({"protocols": ("tallrec",), "tasks": ("selection",)}, OptionError, "tallrec asks no selection"),
         ({"cohort": "colt"}, UnknownNameError, "Did you mean 'cold'?"),
+        ({"m": (0,)}, OptionError, "m must be an integer from 1, found 0"),
         ({"users": -1}, OptionError, "users must be an integer from 0, found -1"),
         ({"agent": "contents"}, UnknownNameError, "Did you mean 'content'?"),
     ],

@@ -20,7 +20,7 @@ AUDIT = ("audit", "--world", "tiny", "--protocol", "uniform", "--task", "selecti
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(probabilities, "RESAMPLES", 20)
+    monkeypatch.setattr(probabilities, "RESAMPLES", 5)
     monkeypatch.setattr(registry, "_registered", {})
 
 

@@ -30,8 +30,12 @@ class Counting(Agent):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(probabilities, "RESAMPLES", 20)
+    monkeypatch.setattr(probabilities, "RESAMPLES", 5)
     monkeypatch.setattr(registry, "_registered", {})
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def decided(folder: str) -> dict[tuple, list]:
@@ -165,6 +169,14 @@ def test_files_that_do_not_go_together_are_refused(changes, message, vrsim_comma
     assert (code, out) == (1, "")
     assert message in err
     assert not Path("run").exists()
+
+
+def test_a_protocol_of_ones_own_is_asked_recorded_and_audited(vrsim_command):
+    code, out, _ = vrsim_command(*BENCH, "--episodes", other(name="my own: 5 shown", history=5), "--out", "run")
+    assert (code, "tiny, my own: 5 shown: selection" in out) == (0, True)
+    assert {(question.protocol, seed) for question, _, seed in decided("run")} == {("my own: 5 shown", 1)}
+    code, out, _ = vrsim_command("audit", "--run", "run")
+    assert (code, "my own: 5 shown, selection, m = 3: lift over" in flat(out)) == (0, True)
 
 
 # Bench with fewer users

@@ -18,7 +18,7 @@ from vrsim.world import World
 
 MODELS = ("learned", "learned:model=logistic")
 QUESTIONS = [(protocol, task) for protocol in ("uniform", "vragent-paper") for task in ("judgment", "selection")]
-SEEDS = 3
+SEEDS = 2
 
 every_model = pytest.mark.parametrize("name", MODELS)
 

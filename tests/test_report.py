@@ -50,7 +50,13 @@ HOSTILE = (
     "$\\frac{1}{2}$ _ ^ & &amp; %s {0}",
     "\u05e9\u05dc\u05d5\u05dd 日本語 \U0001f600",
 )
-AGENTS = ("talker", "talker:style=<img src=x onerror=alert(1)>", "_odd name", "constant:answer=no", "popularity")
+AGENTS = (
+    "talker",
+    "talker:style=<img src=x onerror=alert(1)>",
+    "_odd name:style=$x^2$",
+    "constant:answer=no",
+    "popularity",
+)
 SHORTCUTS = ("constant:answer=no", "popularity")
 WORLD = "a <i>world"
 
@@ -64,7 +70,7 @@ class Talker(Agent):
     def act(self, observations):
         size, options = len(observations["slate"]), n_options(observations)
         place = observations["position"].sum(axis=1) + observations["slate"].sum(axis=1) + len(self.style)
-        words = [HOSTILE[i % len(HOSTILE)] + self.style for i in place.tolist()]
+        words = [f"{HOSTILE[i % len(HOSTILE)]}{self.style} as I said" for i in place.tolist()]
         words[0], words[1] = "\ud800 alone", "z" * 1_000_000
         chance = np.random.default_rng(len(self.style)).dirichlet(np.ones(options), size)
         columns = chance if observations["slate"].shape[1] > 1 else chance[:, 1:]
@@ -477,7 +483,7 @@ def test_names_of_agents_are_text_in_tables_and_pictures(source, report):
     assert re.sub("<wbr>", "", source).count(shown) > 4
     svg = next(file for file in report.pictures if file.name.endswith("score.svg")).read_text()
     assert "talker:style=&lt;img src=x onerror=alert(1)&gt;" in svg
-    assert "_odd name" in svg
+    assert "_odd name:style=$x^2$" in svg
 
 
 def test_the_policy_allows_this_style_and_this_script_and_nothing_else(page):

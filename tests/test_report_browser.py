@@ -163,7 +163,7 @@ def test_disagreement_is_found(visit, played):
 
 
 @pytest.mark.parametrize(
-    "query", ["SCRIPT>window", "日本語", "u+202e", "film", "zzz", "yyy", "&amp;", "11", "odd", "nowhere"]
+    "query", ["SCRIPT>window", "日本語", "u+202e", "film", "zzz", "yyy", "as i said", "&amp;", "11", "odd", "nowhere"]
 )
 def test_search_finds_titles_and_words_and_nothing_else(visit, played, query):
     page, by_agent = visit(), list(played.values())[1]
@@ -275,6 +275,7 @@ def test_an_episode_shows_the_question_the_truth_and_every_decision(visit, playe
         assert titles[:4] == slate
         truth = [places.nth(k).locator(".truth").count() for k in range(4)]
         assert truth == [int(k == episodes.answers[i]) for k in range(4)]
+        assert places.evaluate_all("all => all.map((e) => e.className === 'true')")[:4] == [n == 1 for n in truth]
         for name, (run, _) in by_agent.items():
             place = run.decisions.action[i] if run.decisions.valid[i] else 4
             chips = places.nth(place).locator(".chip").filter(has=page.get_by_text(name, exact=True))

@@ -13,12 +13,22 @@ from vrsim.loop import Played, play
 from vrsim.progress import Progress, silent
 from vrsim.protocols import TASKS, get_protocol, list_protocols
 from vrsim.registry import make_agent, shortcuts
-from vrsim.runs import Question, Run
+from vrsim.runs import Question, Run, together
 from vrsim.seeding import derive
 from vrsim.statistics import Score, evaluate
 from vrsim.world import World
 
-__all__ = ["AuditConfig", "Audited", "Lift", "audit", "audit_run", "lifts", "play_shortcuts", "questions"]
+__all__ = [
+    "AuditConfig",
+    "Audited",
+    "Lift",
+    "audit",
+    "audit_run",
+    "lifts",
+    "missing_shortcuts",
+    "play_shortcuts",
+    "questions",
+]
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,15 @@ def play_shortcuts(episodes: Sequence[Episodes]) -> tuple[dict[str, list[Played]
     return played, skipped
 
 
+def missing_shortcuts(runs: Sequence[Run]) -> dict[Question, dict[str, list[Played]]]:
+    """Every shortcut that none of the runs has played, on their episodes."""
+    missing = {}
+    for question, agents in together(runs).items():
+        played, _ = play_shortcuts([part.episodes for part in next(iter(agents.values()))])
+        missing[question] = {name: runs for name, runs in played.items() if name not in agents}
+    return missing
+
+
 def lifts(agents: Mapping[str, Sequence[Played]], reference: Sequence[Played]) -> dict[str, Lift]:
     """The lift of each agent over a reference on the same episodes."""
     differences = {name: compare(played, reference) for name, played in agents.items()}
@@ -134,9 +153,10 @@ def questions(world: World, config: AuditConfig) -> tuple[dict[Question, list[Ep
         for task in (task for task in protocol.tasks if task in config.tasks):
             for m in protocol.sizes(task, config.m):
                 question = Question(name, task, m, config.cohort)
+                size = m if task == "selection" else max(1, m)  # of a judgment the protocol says how many, perhaps 0
                 try:
                     asked[question] = [
-                        make_episodes(world, name, task, max(m, 1), "test", config.cohort, seed, config.users)
+                        make_episodes(world, name, task, size, "test", config.cohort, seed, config.users)
                         for seed in range(config.seeds)
                     ]
                 except EpisodeError as error:

@@ -95,8 +95,9 @@ def _make(world: World, config: BenchConfig) -> dict[Question, list[Episodes]]:
         for task in (task for task in protocol.tasks if task in config.tasks):
             for m in protocol.sizes(task, config.m):
                 # A judgment takes its m from the protocol, where it can be 0; make_episodes is asked from 1 on.
+                size = m if task == "selection" else max(1, m)
                 made[Question(name, task, m, config.cohort)] = [
-                    make_episodes(world, name, task, max(1, m), "test", config.cohort, seed, config.users)
+                    make_episodes(world, name, task, size, "test", config.cohort, seed, config.users)
                     for seed in range(config.seeds)
                 ]
     if not made:

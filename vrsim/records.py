@@ -49,7 +49,7 @@ class Question:
     @staticmethod
     def from_key(key: str) -> "tuple[Question, int]":
         """The inverse of ``key``. Raises ValueError."""
-        protocol, task, m, cohort, seed = key.split(" ")
+        protocol, task, m, cohort, seed = key.rsplit(" ", 4)  # the name of a protocol may have blanks
         return Question(protocol, task, int(m), cohort), int(seed)
 
     def __str__(self) -> str:

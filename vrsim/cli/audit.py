@@ -79,14 +79,19 @@ def audit(
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
     out: Annotated[Path, typer.Option(help="The page; pictures go into a folder beside it.")] = Path("report.html"),
+    audit: Annotated[bool, typer.Option(help="Play the shortcuts that the runs have not.")] = True,
 ) -> None:
     """Write one page with the results of runs: tables, pictures, and every episode to look at.
 
     Example: vrsim report runs/mine --out report.html
     """
+    from vrsim.audit import missing_shortcuts
     from vrsim.progress import progress_bar
-    from vrsim.report import write_report
+    from vrsim.report import need_matplotlib, write_report
+    from vrsim.runs import read_run
 
+    need_matplotlib()  # before the minutes that shortcuts may take
     with progress_bar("report") as progress:
-        written = write_report(runs, out, progress=progress)
+        played = missing_shortcuts([read_run(run) for run in runs]) if audit else None
+        written = write_report(runs, out, progress=progress, shortcut_runs=played)
     out_console.print(f"report: {out} and {len(written.files) - 1} pictures", soft_wrap=True, markup=False)
