@@ -483,7 +483,7 @@ def test_names_of_agents_are_text_in_tables_and_pictures(source, report):
     assert re.sub("<wbr>", "", source).count(shown) > 4
     svg = next(file for file in report.pictures if file.name.endswith("score.svg")).read_text()
     assert "talker:style=&lt;img src=x onerror=alert(1)&gt;" in svg
-    assert "_odd name:style=$x^2$" in svg
+    assert "_odd name:style=$x^2$</text>" in svg
 
 
 def test_the_policy_allows_this_style_and_this_script_and_nothing_else(page):
