@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
 
 from vrsim.estimates import Estimate, Outcomes, mean_of_users
 
 __all__ = ["BINS", "Bins", "auc_difference", "calibration", "probabilistic"]
 
 BINS = 10  # equally wide
-RESAMPLES = 200  # of an AUC; sorting makes each one dear
+RESAMPLES = 200
 RANKED = 5  # wrong items beside the right one, from which on a judgment is also read as a ranking
 CUTOFFS = (3, 5, 10)
 
@@ -49,7 +48,7 @@ def probabilistic(found: Outcomes, task: str, m: int, seed: int = 0) -> dict[str
         return {}
     metrics: dict[str, Estimate] = {}
     if task == "judgment" and found.positive.any() and not found.positive.all():
-        metrics["auc"] = _over_users(found, lambda weight: _auc(found, weight), seed)
+        metrics["auc"] = _over_users(found, _auc(found), seed)
     metrics["ece"] = _over_users(found, lambda weight: calibration(found, task, weight).error, seed)
     if task == "judgment" and m >= RANKED:
         metrics |= _ranking(found, seed)
@@ -61,8 +60,10 @@ def auc_difference(one: Outcomes, other: Outcomes, seed: int = 0) -> tuple[Estim
     if one.probability is None or other.probability is None:
         return Estimate(np.nan, np.nan, np.nan), np.nan
 
+    first, second = _auc(one), _auc(other)
+
     def metric(weight: np.ndarray | None) -> float:
-        return _auc(one, weight) - _auc(other, weight)
+        return first(weight) - second(weight)
 
     value, resamples = metric(None), _resamples(one, metric, seed)
     deviation = np.nanstd(resamples)
@@ -70,11 +71,20 @@ def auc_difference(one: Outcomes, other: Outcomes, seed: int = 0) -> tuple[Estim
     return _estimate(value, resamples), float(p)
 
 
-def _auc(found: Outcomes, weight: np.ndarray | None) -> float:
-    """NaN where the drawn decisions are all of one kind."""
-    if weight is not None and len(np.unique(found.positive[weight > 0])) < 2:
-        return np.nan
-    return roc_auc_score(found.positive, found.probability, sample_weight=weight)
+def _auc(found: Outcomes) -> Callable[[np.ndarray | None], float]:
+    """The AUC of weighted decisions, NaN where they are all of one kind.
+
+    As scikit-learn's roc_auc_score gives it, but the probabilities are sorted once for all resamples.
+    """
+    values, place = np.unique(found.probability, return_inverse=True)
+
+    def auc(weight: np.ndarray | None) -> float:
+        weight = np.ones(len(place)) if weight is None else weight
+        right, wrong = (np.bincount(place, weight * kind, len(values)) for kind in (found.positive, ~found.positive))
+        pairs = right.sum() * wrong.sum()
+        return float(right @ (np.cumsum(wrong) - wrong / 2) / pairs) if pairs else np.nan
+
+    return auc
 
 
 def _over_users(found: Outcomes, metric: Callable[[np.ndarray | None], float], seed: int) -> Estimate:

@@ -95,3 +95,5 @@ def report(
         played = missing_shortcuts([read_run(run) for run in runs]) if audit else None
         written = write_report(runs, out, progress=progress, shortcut_runs=played)
     out_console.print(f"report: {out} and {len(written.files) - 1} pictures", soft_wrap=True, markup=False)
+    for note in written.notes:
+        out_console.print(note, soft_wrap=True, markup=False)
