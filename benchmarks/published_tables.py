@@ -105,7 +105,8 @@ def _print(name: str, world: World, protocol, suite: Suite, rows: list[Row], out
 
 
 def _cell(estimate: Estimate) -> str:
-    return f"{_number(estimate.value)} ({_number(estimate.low)}-{_number(estimate.high)})"
+    interval = f" ({_number(estimate.low)}-{_number(estimate.high)})" if estimate.low == estimate.low else ""
+    return _number(estimate.value) + interval
 
 
 def _number(value: float | None) -> str:
