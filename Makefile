@@ -21,5 +21,5 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRA_$*)]"
 	touch $@
 
-EXTRA_bench := recbole
+EXTRA_bench := recbole,report
 EXTRA_test := test
