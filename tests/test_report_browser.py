@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from tests.test_report import AGENTS, HOSTILE, SHORTCUTS, WORLD, make_run
+from tests.reports import AGENTS, HOSTILE, SHORTCUTS, WORLD, make_run
 from vrsim.report import write_report
 from vrsim.report.plain_text import cut, visible
 from vrsim.report.word_blocks import LONGEST
