@@ -46,10 +46,9 @@ class Learned(Agent):
 
     def fit(self, world: World, training: Episodes) -> None:
         self._features.fit(world, training)
-        draws = max(1, min(self._draws, ENOUGH // training.slates.size))
-        question = (training.world, training.protocol, training.task, max(training.m, 1), "train", "all")
-        more = [make_episodes(*question, training.seed + 1 + draw) for draw in range(draws - 1)]
-        draws = (training, *more)
+        more = range(1, min(self._draws, ENOUGH // training.slates.size))
+        question = (training.world, training.protocol, training.task, training.m, "train", "all")
+        draws = (training, *(make_episodes(*question, training.seed + draw) for draw in more))
         numbers = self._features.of_all(*draws)  # (N, K, F)
         inputs = _inputs(numbers, np.concatenate([episodes.positions[:, 1] for episodes in draws]))
         answers = np.concatenate([episodes.answers for episodes in draws])

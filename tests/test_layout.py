@@ -16,6 +16,7 @@ LOWEST = ("vrsim.errors", "vrsim.seeding", "vrsim.scoring", "vrsim.naming", "vrs
 HIGHEST = (
     "vrsim.loop",
     "vrsim.records",
+    "vrsim.questions",
     "vrsim.runs",
     "vrsim.estimates",
     "vrsim.probabilities",

@@ -15,10 +15,11 @@ from vrsim.bench import BenchConfig, run_bench
 from vrsim.building import BuildConfig, build
 from vrsim.comparisons import compare, holm
 from vrsim.loop import play
+from vrsim.numerals import number, p_value
 from vrsim.registry import make_agent
 from vrsim.report import write_report
 from vrsim.report.findings import find
-from vrsim.report.plain_text import interval, number, p_value, signed
+from vrsim.report.plain_text import interval, signed
 from vrsim.runs import read_run
 from vrsim.statistics import evaluate
 

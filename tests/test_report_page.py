@@ -15,10 +15,11 @@ from vrsim import registry
 from vrsim.agent import Agent, Decisions
 from vrsim.bench import BenchConfig, run_bench
 from vrsim.estimates import Estimate
+from vrsim.numerals import number, p_value
 from vrsim.report import LARGEST, write_report
 from vrsim.report import __name__ as package
 from vrsim.report.blocks import narrow, pack
-from vrsim.report.plain_text import cut, interval, number, p_value, shorten_paths, signed, visible
+from vrsim.report.plain_text import cut, interval, shorten_paths, signed, visible
 from vrsim.report.word_blocks import LONGEST
 from vrsim.runs import read_run
 

@@ -7,11 +7,12 @@ import numpy as np
 
 from vrsim.ablations import ABLATIONS
 from vrsim.comparisons import Difference, compare, holm
-from vrsim.episodes import Episodes, make_episodes
+from vrsim.episodes import Episodes
 from vrsim.errors import EpisodeError, OptionError, UnknownNameError
 from vrsim.loop import Played, play
 from vrsim.progress import Progress, silent
-from vrsim.protocols import TASKS, get_protocol, list_protocols
+from vrsim.protocols import TASKS, list_protocols
+from vrsim.questions import ask, questions_of
 from vrsim.registry import make_agent, shortcuts
 from vrsim.runs import Question, Run, together
 from vrsim.seeding import derive
@@ -148,21 +149,14 @@ def questions(world: World, config: AuditConfig) -> tuple[dict[Question, list[Ep
     """What an audit asks, one Episodes per seed, and what the world cannot serve, with the reason."""
     asked: dict[Question, list[Episodes]] = {}
     impossible: dict[str, str] = {}
-    for name in config.protocols or [protocol.name for protocol in list_protocols()]:
-        protocol = get_protocol(name)
-        for task in (task for task in protocol.tasks if task in config.tasks):
-            for m in protocol.sizes(task, config.m):
-                question = Question(name, task, m, config.cohort)
-                size = m if task == "selection" else max(1, m)  # of a judgment the protocol says how many, perhaps 0
-                try:
-                    asked[question] = [
-                        make_episodes(world, name, task, size, "test", config.cohort, seed, config.users)
-                        for seed in range(config.seeds)
-                    ]
-                except EpisodeError as error:
-                    if config.protocols:
-                        raise
-                    impossible[str(question)] = str(error)
+    for protocol in config.protocols or [protocol.name for protocol in list_protocols()]:
+        for question in questions_of(protocol, config.tasks, config.m, config.cohort):
+            try:
+                asked[question] = ask(world, question, config.users, config.seeds)
+            except EpisodeError as error:
+                if config.protocols:
+                    raise
+                impossible[str(question)] = str(error)
     if not asked and not impossible:
         raise OptionError(f"{', '.join(config.protocols) or 'no protocol'} asks no {' and no '.join(config.tasks)}")
     return asked, impossible

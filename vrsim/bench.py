@@ -9,11 +9,12 @@ from typing import Any
 
 from vrsim.building import versions
 from vrsim.episode_files import read_episodes
-from vrsim.episodes import Episodes, make_episodes
+from vrsim.episodes import Episodes
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.loop import Played, join, play
 from vrsim.progress import Progress, silent
-from vrsim.protocols import TASKS, get_protocol
+from vrsim.protocols import TASKS
+from vrsim.questions import ask, questions_of
 from vrsim.records import Cell, Question, RunFolder
 from vrsim.registry import baselines, make_agent
 from vrsim.seeding import derive
@@ -89,17 +90,11 @@ def run_bench(config: BenchConfig, out: Path, progress: Progress = silent) -> li
 
 def _make(world: World, config: BenchConfig) -> dict[Question, list[Episodes]]:
     """The questions of the protocols, one Episodes per seed."""
-    made = {}
-    for name in config.protocols:
-        protocol = get_protocol(name)
-        for task in (task for task in protocol.tasks if task in config.tasks):
-            for m in protocol.sizes(task, config.m):
-                # A judgment takes its m from the protocol, where it can be 0; make_episodes is asked from 1 on.
-                size = m if task == "selection" else max(1, m)
-                made[Question(name, task, m, config.cohort)] = [
-                    make_episodes(world, name, task, size, "test", config.cohort, seed, config.users)
-                    for seed in range(config.seeds)
-                ]
+    made = {
+        question: ask(world, question, config.users, config.seeds)
+        for protocol in config.protocols
+        for question in questions_of(protocol, config.tasks, config.m, config.cohort)
+    }
     if not made:
         raise OptionError(f"{', '.join(config.protocols)} asks no {' and no '.join(config.tasks)}")
     return made

@@ -55,8 +55,7 @@ class Episodes:
 
     def training(self) -> "Episodes":
         """The same questions about the training users."""
-        m = max(self.m, 1)  # a judgment has as many wrong items as its protocol says, perhaps none
-        return make_episodes(self.world, self.protocol, self.task, m, "train", "all", self.seed)
+        return make_episodes(self.world, self.protocol, self.task, self.m, "train", "all", self.seed)
 
     def thinned(self, most: int) -> "Episodes":
         """At most ``most`` of them, evenly spaced: enough to fit a few numbers."""
@@ -105,7 +104,8 @@ def make_episodes(
     for kind, value, known in (("task", task, TASKS), ("split", split, SPLITS), ("cohort", cohort, COHORTS)):
         if value not in known:
             raise UnknownNameError(kind, str(value), known)
-    for name, value, least in (("m", m, 1), ("seed", seed, 0), ("users", users, 0)):
+    judged = protocol.per_positive if task == "judgment" else 1  # a judgment's own m is allowed, also where it is 0
+    for name, value, least in (("m", m, min(1, judged)), ("seed", seed, 0), ("users", users, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
     if task not in protocol.tasks:

@@ -178,7 +178,7 @@ PROTOCOLS = {
             measures="telling a user's next item from items that are as popular",
             cannot="anything that the recommender does not know already: its score still separates the slate",
             source="vrsim; items are cut into blocks of 20 by popularity, slates are drawn so that the place in the "
-            "block says nothing",
+            "block says next to nothing",
         ),
         Protocol(
             name="rank-matched",

@@ -9,6 +9,7 @@ from rich.table import Table
 from vrsim.audit import Audited
 from vrsim.bench import Row
 from vrsim.estimates import Estimate
+from vrsim.numerals import number, p_value
 from vrsim.published import PublishedRow
 
 __all__ = ["audit_tables", "published_tables", "result_tables"]
@@ -39,7 +40,7 @@ def audit_tables(rows: Sequence[Audited], impossible: Mapping[str, str], world: 
     for row in rows:
         score = row.scores[row.best] if row.best else None
         cells = ("-", "-", "-") if score is None else (row.best, _cell(score.headline, False), f"{score.users:,}")
-        best.add_row(str(row.question), _number(row.chance), *cells[:2], f"{row.left_out:.1%}", cells[2])
+        best.add_row(str(row.question), number(row.chance), *cells[:2], f"{row.left_out:.1%}", cells[2])
     tables += [best, "score: accuracy, or AUC where a protocol goes by it; below it the 95 % interval over users\n"]
     skipped = {agent: reason for row in rows for agent, reason in row.skipped.items()}
     tables += [f"not played: {agent}: {reason}\n" for agent, reason in skipped.items()]
@@ -68,7 +69,7 @@ def _lifts(row: Audited) -> Table:
         difference = lift.difference
         changed = "" if lift.changed is None else f"{lift.changed:.1%}"
         users = f"{difference.better} : {difference.worse}"
-        p = "< .001" if lift.p < 0.001 else _number(lift.p)
+        p = p_value(lift.p)
         table.add_row(agent, _cell(row.agents[agent].headline, False), _signed(difference.value), users, p, changed)
     return table
 
@@ -85,7 +86,7 @@ def published_tables(rows: Sequence[PublishedRow]) -> list[Table]:
             table.add_column(head, justify="right")
         for row in chosen:
             numbers = [row.judgment.get(name) for name in metrics] + [row.selection.get(m) for m in sizes]
-            table.add_row(row.simulator, *map(_number, [*numbers, row.base_rate]))
+            table.add_row(row.simulator, *map(number, [*numbers, row.base_rate]))
         tables.append(table)
     return tables
 
@@ -99,7 +100,7 @@ def _judgment(rows: list[Row], title: str) -> Table:
     for row in rows:
         metrics = row.score.metrics
         cells = [_cell(value, name == "accuracy" and value.value == best) for name, value in metrics.items()]
-        table.add_row(row.agent, *cells, _number(row.score.base_rate))
+        table.add_row(row.agent, *cells, number(row.score.base_rate))
     return table
 
 
@@ -107,7 +108,7 @@ def _selection(rows: list[Row], title: str) -> Table:
     table = _table(title)
     sizes = list(dict.fromkeys(row.m for row in rows))
     for m in sizes:
-        table.add_column(f"m = {m}\nchance {_number(1 / (m + 1))}", justify="right", no_wrap=True, min_width=11)
+        table.add_column(f"m = {m}\nchance {number(1 / (m + 1))}", justify="right", no_wrap=True, min_width=11)
     accuracy = {(row.agent, row.m): row.score.metrics["accuracy"] for row in rows}
     best = {m: max(value.value for (_, size), value in accuracy.items() if size == m) for m in sizes}
     for agent in dict.fromkeys(row.agent for row in rows):
@@ -142,23 +143,16 @@ def _explanation(rows: list[Row]) -> str:
 
 
 def _cell(estimate: Estimate, best: bool) -> str:
-    text = f"[bold]{_number(estimate.value)}[/bold]" if best else _number(estimate.value)
+    text = f"[bold]{number(estimate.value)}[/bold]" if best else number(estimate.value)
     if np.isfinite(estimate.low):
-        text += f"\n[dim]{_number(estimate.low)}-{_number(estimate.high)}[/dim]"
+        text += f"\n[dim]{number(estimate.low)}-{number(estimate.high)}[/dim]"
     return text
 
 
 def _signed(estimate: Estimate) -> str:
     """A difference: +.143 with its interval below."""
     low, value, high = (
-        f"{'+' if x > 0 else '-' if x < 0 else ''}{_number(abs(x))}"
+        f"{'+' if x > 0 else '-' if x < 0 else ''}{number(abs(x))}"
         for x in (estimate.low, estimate.value, estimate.high)
     )
     return f"{value}\n[dim]{low} to {high}[/dim]" if np.isfinite(estimate.low) else value
-
-
-def _number(value: float | None) -> str:
-    """Three digits, the leading zero left out as papers do: .143, 1.00."""
-    if value is None or not np.isfinite(value):
-        return "-"
-    return f"{value:.3f}".removeprefix("0")[:4]

@@ -92,8 +92,9 @@ def report(
 
     need_matplotlib()  # before the minutes that shortcuts may take
     with progress_bar("report") as progress:
-        played = missing_shortcuts([read_run(run) for run in runs]) if audit else None
-        written = write_report(runs, out, progress=progress, shortcut_runs=played)
+        recorded = [read_run(run) for run in runs]
+        played = missing_shortcuts(recorded) if audit else None
+        written = write_report(recorded, out, progress=progress, shortcut_runs=played)
     out_console.print(f"report: {out} and {len(written.files) - 1} pictures", soft_wrap=True, markup=False)
     for note in written.notes:
         out_console.print(note, soft_wrap=True, markup=False)

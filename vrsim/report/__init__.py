@@ -48,14 +48,14 @@ class Report:
 
 
 def write_report(
-    paths: Sequence[Path],
+    paths: Sequence[Path | Run],
     out: Path,
     progress: Progress = silent,
     *,
     shortcuts: Collection[str] | None = None,
     shortcut_runs: Mapping[Question, ByAgent] | None = None,
 ) -> Report:
-    """Write ``out`` (.html) about the runs in ``paths``, and pictures (PNG, SVG) into a folder beside it.
+    """Write ``out`` (.html) about runs, read already or by ``paths``, and pictures (PNG, SVG) into a folder beside it.
 
     ``shortcuts`` are names of trivial agents, by default those of vrsim.registry; agents of the runs with
     these names are what the others have to beat. ``shortcut_runs`` adds trivial agents that are in none of
@@ -72,8 +72,9 @@ def write_report(
         raise ResultsError("expected at least one run folder, found none")
     runs = []
     for path in paths:
-        progress(len(runs), 2 * len(paths), f"reading {Path(path).name}")
-        runs.append(_checked(read_run(path)))
+        run = path if isinstance(path, Run) else read_run(path)
+        progress(len(runs), 2 * len(paths), f"reading {run.path.name}")
+        runs.append(_checked(run))
     trivial = set(known_shortcuts() if shortcuts is None else shortcuts)
     found, shown, pictures = [], [], []
     merged = together(runs)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from vrsim.estimates import Estimate
-from vrsim.report.plain_text import interval, markup, number
+from vrsim.numerals import number
+from vrsim.report.plain_text import interval, markup
 
 __all__ = ["Html", "estimate", "facts", "fold", "isolated", "plain", "plural", "table"]
 

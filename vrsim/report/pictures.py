@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vrsim.errors import DependencyError
+from vrsim.numerals import number
 from vrsim.report.findings import Findings, Result
-from vrsim.report.plain_text import cut, interval, number
+from vrsim.report.plain_text import cut, interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

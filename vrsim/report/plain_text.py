@@ -6,8 +6,9 @@ import re
 import numpy as np
 
 from vrsim.estimates import Estimate
+from vrsim.numerals import number
 
-__all__ = ["cut", "interval", "markup", "number", "p_value", "shorten_paths", "signed", "visible"]
+__all__ = ["cut", "interval", "markup", "shorten_paths", "signed", "visible"]
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad"  # controls, all but tab and new line; the soft hyphen
@@ -39,15 +40,6 @@ def shorten_paths(command: str) -> str:
     return re.split(r"[/\\]", program)[-1] + space + _FOLDERS.sub("…/", rest)
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Three digits, the leading zero left out as papers do: .143, 1.00."""
-    if value is None or not np.isfinite(value):
-        return "-"
-    text = f"{abs(value):.{digits}f}"
-    text = text[:-1] if text[0] != "0" else text[1:]
-    return f"\N{MINUS SIGN}{text}" if value < 0 and text.strip(".0") else text
-
-
 def signed(value: float) -> str:
     """A difference with its sign, also where that is a plus: +.061."""
     text = number(value)
@@ -60,8 +52,3 @@ def interval(estimate: Estimate, write=number) -> str:
         return ""
     between = "\N{EN DASH}" if write is number else " to "
     return write(estimate.low) + between + write(estimate.high)
-
-
-def p_value(p: float) -> str:
-    """``< .001``, ``.012``."""
-    return "< .001" if p < 0.001 else number(p)

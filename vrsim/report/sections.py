@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import numpy as np
 
+from vrsim.numerals import number, p_value
 from vrsim.report.findings import Findings, Result
 from vrsim.report.parts import Html, estimate, facts, fold, isolated, plain, plural, table
 from vrsim.report.pictures import BLUE, ORANGE
-from vrsim.report.plain_text import interval, number, p_value, shorten_paths, signed
+from vrsim.report.plain_text import interval, shorten_paths, signed
 from vrsim.runs import Run
 
 __all__ = ["figure", "head", "provenance", "section"]

@@ -40,9 +40,7 @@ class Source:
     folders: tuple[str, ...]  # where the files may lie below VRSIM_DATA
     forms: tuple[Form, ...]
     least_users: int = 1  # items with fewer interactions are left out
-    options: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of the default recommender, where the usual ones do not fit
+    options: Mapping[str, Any] = field(default_factory=dict)  # settings of SASRec, where the usual ones do not fit
 
     def load(self, shortest: int) -> Data:
         """Read the first form whose files are all there. Raises DataError."""
