@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from vrsim.agent import Agent, Decisions, Observations
 from vrsim.baselines.features import SlateFeatures
-from vrsim.episodes import Episodes, make_episodes
+from vrsim.episodes import Episodes
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.world import World
 
@@ -47,8 +47,7 @@ class Learned(Agent):
     def fit(self, world: World, training: Episodes) -> None:
         self._features.fit(world, training)
         more = range(1, min(self._draws, ENOUGH // training.slates.size))
-        question = (training.world, training.protocol, training.task, training.m, "train", "all")
-        draws = (training, *(make_episodes(*question, training.seed + draw) for draw in more))
+        draws = (training, *(training.training(training.seed + draw) for draw in more))
         numbers = self._features.of_all(*draws)  # (N, K, F)
         inputs = _inputs(numbers, np.concatenate([episodes.positions[:, 1] for episodes in draws]))
         answers = np.concatenate([episodes.answers for episodes in draws])

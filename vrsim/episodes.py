@@ -53,9 +53,11 @@ class Episodes:
         columns = {"positions": self.positions, "slates": self.slates, "answers": self.answers}
         return digest(columns | {"histories": self.histories})
 
-    def training(self) -> "Episodes":
-        """The same questions about the training users."""
-        return make_episodes(self.world, self.protocol, self.task, self.m, "train", "all", self.seed)
+    def training(self, seed: int | None = None) -> "Episodes":
+        """The same questions about the training users; another ``seed`` draws other wrong items."""
+        m = max(self.m, 1)  # a judgment has as many wrong items as its protocol says, perhaps none
+        seed = self.seed if seed is None else seed
+        return make_episodes(self.world, self.protocol, self.task, m, "train", "all", seed)
 
     def thinned(self, most: int) -> "Episodes":
         """At most ``most`` of them, evenly spaced: enough to fit a few numbers."""
@@ -104,8 +106,7 @@ def make_episodes(
     for kind, value, known in (("task", task, TASKS), ("split", split, SPLITS), ("cohort", cohort, COHORTS)):
         if value not in known:
             raise UnknownNameError(kind, str(value), known)
-    judged = protocol.per_positive if task == "judgment" else 1  # a judgment's own m is allowed, also where it is 0
-    for name, value, least in (("m", m, min(1, judged)), ("seed", seed, 0), ("users", users, 0)):
+    for name, value, least in (("m", m, 1), ("seed", seed, 0), ("users", users, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
     if task not in protocol.tasks:

@@ -20,5 +20,7 @@ def questions_of(protocol: str, tasks: Sequence[str], m: tuple[int, ...], cohort
 
 def ask(world: World, question: Question, users: int, seeds: int) -> list[Episodes]:
     """The episodes of seeds 0 to ``seeds`` - 1, of at most ``users`` test users, 0 = all. Raises EpisodeError."""
-    asked = (world, question.protocol, question.task, question.m, "test", question.cohort)
+    # A judgment takes its m from the protocol, where it can be 0; make_episodes is asked from 1 on.
+    m = question.m if question.task == "selection" else max(1, question.m)
+    asked = (world, question.protocol, question.task, m, "test", question.cohort)
     return [make_episodes(*asked, seed, users) for seed in range(seeds)]
