@@ -3,6 +3,7 @@
 import gzip
 import os
 import sys
+from dataclasses import replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -11,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.reports import SHORTCUTS, Page, make_run
 from vrsim import cli, registry
+from vrsim.bench import BenchConfig, run_bench
 from vrsim.building import BuildConfig, build
 from vrsim.catalog import Catalog
 from vrsim.data import Data
@@ -121,3 +124,44 @@ def vrsim_command(monkeypatch, capsys, tmp_path):
         return code, out, err
 
     return run
+
+
+# Reports
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """The folder of a run full of hostile text."""
+    return make_run(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="session")
+def report(run, tmp_path_factory):
+    """The report about that run; its folder has a blank in its name."""
+    from vrsim.report import write_report
+
+    return write_report([run], tmp_path_factory.mktemp("a report") / "report.html", shortcuts=SHORTCUTS)
+
+
+@pytest.fixture(scope="session")
+def source(report):
+    """Its HTML."""
+    return report.page.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def page(source):
+    """Its HTML, taken apart."""
+    return Page(source)
+
+
+@pytest.fixture
+def tiny_run(tmp_path):
+    """Make a small run on the tiny world."""
+
+    def make(name="tiny", **change):
+        config = BenchConfig("tiny", ("uniform", "popularity"), ("uniform",), ("selection",), (3,), seeds=1)
+        run_bench(replace(config, **change), tmp_path / name)
+        return tmp_path / name
+
+    return make

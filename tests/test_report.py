@@ -3,11 +3,8 @@
 import json
 import re
 import sys
-from dataclasses import replace
 
-import pytest
-
-from tests.reports import SHORTCUTS, WORLD, Page, blocks_of, hostile_data, make_run
+from tests.reports import SHORTCUTS, WORLD, Page, blocks_of, hostile_data
 from vrsim import registry
 from vrsim.agent import Agent, Decisions
 from vrsim.audit import lifts
@@ -22,39 +19,6 @@ from vrsim.report.findings import find
 from vrsim.report.plain_text import interval, signed
 from vrsim.runs import read_run
 from vrsim.statistics import evaluate
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("hostile"))
-
-
-@pytest.fixture(scope="module")
-def report(run, tmp_path_factory):
-    return write_report([run], tmp_path_factory.mktemp("reports") / "report.html", shortcuts=SHORTCUTS)
-
-
-@pytest.fixture(scope="module")
-def source(report):
-    return report.page.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def page(source):
-    return Page(source)
-
-
-@pytest.fixture
-def tiny_run(tmp_path):
-    """Make a small run on the tiny world."""
-
-    def make(name="tiny", **change):
-        config = BenchConfig("tiny", ("uniform", "popularity"), ("uniform",), ("selection",), (3,), seeds=1)
-        run_bench(replace(config, **change), tmp_path / name)
-        return tmp_path / name
-
-    return make
-
 
 # What it says
 

@@ -8,8 +8,7 @@ import shutil
 
 import pytest
 
-from tests.reports import AGENTS, HOSTILE, SHORTCUTS, WORLD, make_run
-from vrsim.report import write_report
+from tests.reports import AGENTS, HOSTILE, WORLD
 from vrsim.report.plain_text import cut, visible
 from vrsim.report.word_blocks import LONGEST
 from vrsim.runs import read_run
@@ -34,16 +33,6 @@ def browser():
         running = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield running
         running.close()
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("hostile"))
-
-
-@pytest.fixture(scope="module")
-def report(run, tmp_path_factory):
-    return write_report([run], tmp_path_factory.mktemp("a report") / "report.html", shortcuts=SHORTCUTS)
 
 
 @pytest.fixture(scope="module")

@@ -7,44 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.reports import SHORTCUTS, Page, make_run
-from vrsim.bench import BenchConfig, run_bench
+from tests.reports import SHORTCUTS, Page
 from vrsim.errors import DependencyError, ResultsError
 from vrsim.report import write_report
 from vrsim.runs import read_run
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("hostile"))
-
-
-@pytest.fixture(scope="module")
-def report(run, tmp_path_factory):
-    return write_report([run], tmp_path_factory.mktemp("reports") / "report.html", shortcuts=SHORTCUTS)
-
-
-@pytest.fixture(scope="module")
-def source(report):
-    return report.page.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def page(source):
-    return Page(source)
-
-
-@pytest.fixture
-def tiny_run(tmp_path):
-    """Make a small run on the tiny world."""
-
-    def make(name="tiny", **change):
-        config = BenchConfig("tiny", ("uniform", "popularity"), ("uniform",), ("selection",), (3,), seeds=1)
-        run_bench(replace(config, **change), tmp_path / name)
-        return tmp_path / name
-
-    return make
-
 
 # Files
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.reports import HOSTILE, SHORTCUTS, WORLD, Page, blocks_of, make_run
+from tests.reports import HOSTILE, SHORTCUTS, WORLD, Page, blocks_of
 from vrsim import registry
 from vrsim.agent import Agent, Decisions
 from vrsim.bench import BenchConfig, run_bench
@@ -22,27 +22,6 @@ from vrsim.report.blocks import narrow, pack
 from vrsim.report.plain_text import cut, interval, shorten_paths, signed, visible
 from vrsim.report.word_blocks import LONGEST
 from vrsim.runs import read_run
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("hostile"))
-
-
-@pytest.fixture(scope="module")
-def report(run, tmp_path_factory):
-    return write_report([run], tmp_path_factory.mktemp("reports") / "report.html", shortcuts=SHORTCUTS)
-
-
-@pytest.fixture(scope="module")
-def source(report):
-    return report.page.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def page(source):
-    return Page(source)
-
 
 # The data of the browser
 
