@@ -7,6 +7,7 @@ __all__ = ["AGENTS"]
 
 AGENTS: dict[str, str] = {  # name: where it lives; the registry reads this
     "human": "vrsim.agents.human:Human",
+    "checkpoint": "vrsim.agents.checkpoint:Checkpoint",
     "us-agent": "vrsim.agents.user:UserAgent",
     "zero-shot": "vrsim.agents.zero_shot:ZeroShot",
     "agent4rec": "vrsim.agents.agent4rec:Agent4Rec",

@@ -9,12 +9,12 @@ from gymnasium import spaces
 from vrsim.envs.decision import DecisionEnv
 from vrsim.errors import ActionError, OptionError
 from vrsim.text.replies import NO_ANSWER, labels_of, read_reply, tagged
+from vrsim.text.rewards import paper_reward
 from vrsim.text.templates import get_template
 from vrsim.text.writer import Writer, shown_order
 
-__all__ = ["FORMAT_REWARD", "TextInterface", "Words"]
+__all__ = ["TextInterface", "Words"]
 
-FORMAT_REWARD = 1.0  # R_format of a well-formed reply, else 0
 LONGEST = 1_000_000  # characters
 
 
@@ -60,8 +60,9 @@ class TextInterface(gym.Wrapper, gym.utils.RecordConstructorArgs):
     The completion, a string. The candidates are shown in an order that is drawn anew at each reset.
 
     ## Reward
-    ``FORMAT_REWARD`` if the reply is well-formed, and the reward of the inner environment for the label in its
-    answer block; without a well-formed answer that of a wrong one (VRAgent-R1: R_format + R_jud, R_format + R_sel).
+    ``vrsim.text.rewards.paper_reward``: 1 if the reply is well-formed, and the reward of the inner environment for the
+    label in its answer block; without a well-formed answer that of a wrong one (VRAgent-R1: R_format + R_jud,
+    R_format + R_sel).
     After the step ``info`` says ``well_formed``, and ``choice``: the action by the lenient reading, -1 = none.
     ``info["correct"]`` judges that one, as an evaluation does.
 
@@ -109,10 +110,11 @@ class TextInterface(gym.Wrapper, gym.utils.RecordConstructorArgs):
         place = self._place(reply.strict_choice)
         answer = int(self.unwrapped.episodes.answers[self.unwrapped.episode])
         wrong = (answer + 1) % self.unwrapped.episodes.n_options
-        _, reward, terminated, truncated, info = self.env.step(wrong if place == NO_ANSWER else place)
+        _, _, terminated, truncated, info = self.env.step(wrong if place == NO_ANSWER else place)
         choice = self._place(reply.choice)
+        reward = paper_reward(reply, self._written.shown(answer), self.unwrapped.episodes.task)
         info |= {"well_formed": reply.well_formed, "choice": choice, "correct": choice == answer}
-        return self._prompt, reward + FORMAT_REWARD * reply.well_formed, terminated, truncated, info | self._asked
+        return self._prompt, reward, terminated, truncated, info | self._asked
 
     def _place(self, choice: int) -> int:
         return NO_ANSWER if choice == NO_ANSWER else int(self._written.places(np.array([choice]))[0])

@@ -162,14 +162,17 @@ def test_packages_are_imported_under_their_full_name(module):
 
 
 @every_module
-def test_libraries_that_learn_are_imported_by_the_recommender_and_the_models_only(module):
-    recommends, asks = is_in(module.name, ["vrsim.recommender"]), is_in(module.name, ["vrsim.models"])
+def test_libraries_that_learn_are_imported_by_the_recommender_the_models_and_the_training_only(module):
+    recommends, trains = is_in(module.name, ["vrsim.recommender"]), is_in(module.name, ["vrsim.training"])
+    asks = trains or is_in(module.name, ["vrsim.models"])
 
     def wrong(i):
         if is_in(i.name, ["recbole", "kmeans_pytorch"]):
             return not recommends
         if is_in(i.name, ["transformers", "peft", "accelerate", "openai", "vllm", "tokenizers"]):
             return not asks
+        if is_in(i.name, ["trl", "datasets"]):
+            return not trains
         at_a_look = module.name == "vrsim.cli.lists" and not i.at_once  # vrsim doctor names the GPU
         return is_in(i.name, ["torch"]) and not (recommends or asks or at_a_look or module.name == "vrsim.threads")
 
@@ -181,7 +184,8 @@ def test_heavy_libraries_are_imported_where_they_are_used(module):
     def heavy(i):
         return i.at_once and not i.for_types and is_in(i.name, HEAVY)
 
-    subclasses = [m.name for m in MODULES if is_in(m.name, ["vrsim.recommender"]) and any(map(heavy, m.imports))]
+    learns = ["vrsim.recommender", "vrsim.training"]
+    subclasses = [m.name for m in MODULES if is_in(m.name, learns) and any(map(heavy, m.imports))]
     if module.name not in subclasses:  # they subclass what they import, and are imported late themselves
         assert found(module, lambda i: heavy(i) or (i.at_once and is_in(i.name, subclasses))) == []
 

@@ -14,7 +14,7 @@ from vrsim.registry import make_agent
         (
             "us-agent:model=hg:some/model",
             UnknownNameError,
-            "unknown kind of model 'hg'.*Known: hf, openai",
+            "unknown kind of model 'hg'.*Known: checkpoint, hf, openai",
         ),
         ("us-agent:model=hf:", OptionError, "needs a name"),
         ("us-agent:model=hf:a/b,adaptor=x", UnknownNameError, "Did you mean 'adapter'"),

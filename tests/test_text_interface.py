@@ -10,9 +10,9 @@ from gymnasium.utils.env_checker import check_env
 
 import vrsim  # registers the environments
 from vrsim.envs import TextInterface
-from vrsim.envs.text import FORMAT_REWARD
 from vrsim.errors import ActionError, OptionError, UnknownNameError
 from vrsim.text.replies import tagged
+from vrsim.text.rewards import FORMAT_REWARD
 
 assert vrsim.__version__
 

@@ -13,7 +13,7 @@ from vrsim.seeding import generator
 from vrsim.world import World
 from vrsim.world_files import digest
 
-__all__ = ["LIKED", "Episodes", "make_episodes", "shown_histories"]
+__all__ = ["LIKED", "Episodes", "make_episodes", "shown_histories", "split_users"]
 
 LIKED = 3  # ratings above this are likes, as in Agent4Rec and TALLRec
 
@@ -151,8 +151,14 @@ def make_episodes(
     return Episodes(world, protocol, task, m, split, cohort, int(seed), *columns)
 
 
-def _asked(world: World, protocol: Protocol, split: str, cohort: str, users: int) -> np.ndarray:
-    """Which held-out positions are asked about, as far as it depends on the user, bool (positions,)."""
+def split_users(world: World, protocol: Protocol, split: str) -> np.ndarray:
+    """The users of one split whom the protocol may ask, int64, ascending. Raises EpisodeError if there is none."""
+    eligible, tested, _ = _split(world, protocol)
+    return np.flatnonzero(eligible & (tested == (split == "test")))
+
+
+def _split(world: World, protocol: Protocol) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Who is eligible and who a test user, each bool (users,), and the drawn order of the users."""
     eligible = _eligible(world, protocol)
     order = generator(protocol.split_seed, "split").permutation(world.n_users)
     if protocol.test_users:
@@ -162,6 +168,12 @@ def _asked(world: World, protocol: Protocol, split: str, cohort: str, users: int
         size = round(protocol.test_share * world.n_users)
     tested = np.zeros(world.n_users, bool)
     tested[order[:size]] = True
+    return eligible, tested, order
+
+
+def _asked(world: World, protocol: Protocol, split: str, cohort: str, users: int) -> np.ndarray:
+    """Which held-out positions are asked about, as far as it depends on the user, bool (positions,)."""
+    eligible, tested, order = _split(world, protocol)
     lengths = world.interactions.lengths
     if protocol.cold_length:
         cold = lengths == protocol.cold_length

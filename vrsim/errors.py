@@ -13,6 +13,7 @@ __all__ = [
     "ModelError",
     "OptionError",
     "ResultsError",
+    "TrainingError",
     "UnknownNameError",
     "VrsimError",
     "WorldError",
@@ -53,6 +54,10 @@ class OptionError(VrsimError, ValueError):
 
 class ModelError(VrsimError):
     """A language model that cannot be found, loaded or asked."""
+
+
+class TrainingError(VrsimError):
+    """A training run that cannot start, cannot go on, or must not."""
 
 
 class BudgetError(VrsimError):

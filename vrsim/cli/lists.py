@@ -60,6 +60,8 @@ def doctor(as_json: Json = False) -> None:
                     "worlds ml-100k, ml-1m, steam, microlens; trained recommenders, agent recommender:model=..."),
         "report": (("matplotlib",), "vrsim report"),
         "sb3": (("stable_baselines3",), "agent sb3"),
+        "train": (("torch", "transformers", "accelerate", "peft", "datasets", "tensorboard", "trl"),
+                  "vrsim train"),
     }  # fmt: skip
     extras = []
     for extra, (modules, use) in needs.items():

@@ -1,4 +1,7 @@
-"""Models by name: ``pocket``, ``hf:Qwen/Qwen2.5-7B-Instruct``, ``openai:gpt-4o-mini``, ``vllm:...``, with options."""
+"""Models by name: ``pocket``, ``hf:Qwen/Qwen2.5-7B-Instruct``, ``openai:gpt-4o-mini``, ``vllm:...``, with options.
+
+``checkpoint:FOLDER`` is what ``vrsim train`` wrote.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -14,6 +17,7 @@ from vrsim.models.pocket import load_pocket
 from vrsim.models.pocket_training import PocketConfig
 from vrsim.models.recorded import Recorded
 from vrsim.models.store import Store
+from vrsim.models.trained import load_trained, read_trained
 from vrsim.world import World
 from vrsim.worlds import home
 
@@ -23,7 +27,10 @@ BACK_ENDS = {  # kind: module, configuration, model
     "hf": ("vrsim.models.local", "LocalConfig", "LocalModel"),
     "vllm": ("vrsim.models.vllm_model", "VLLMConfig", "VLLMModel"),
     "openai": ("vrsim.models.server", "ServerConfig", "ServerModel"),
+    "checkpoint": ("vrsim.models.local", "LocalConfig", ""),  # the model is found by its card
 }
+WITHOUT_STORE = ("pocket", "checkpoint")  # unless one is named
+FIXED = {"checkpoint": {"model", "adapter", "revision"}}  # options that the name gives, beside the model
 OFF = "off"
 COMMON = {"max_tokens", "temperature", "top_p", "store", "replay", "input_price", "output_price"}
 # Options that change no answer, and the model, which stands in front.
@@ -51,8 +58,9 @@ class ModelSpec:
         """``KIND:NAME`` and loose options: those of the back end, and ``store``, ``replay``, ``input_price`` and
         ``output_price`` (dollars per million tokens) for every model.
 
-        Answers are stored in the cache folder unless ``store`` names another file or is "off"; those of pocket, which
-        are quickly made again, only where ``store`` names one. Raises UnknownNameError, OptionError.
+        Answers are stored in the cache folder unless ``store`` names another file or is "off"; those of pocket and of
+        checkpoints, which cost nothing to make again, only where ``store`` names one. Raises UnknownNameError,
+        OptionError.
         """
         kind, _, target = str(text).partition(":")
         known = {"pocket", *BACK_ENDS}
@@ -68,14 +76,14 @@ class ModelSpec:
         if type(replay) is not bool:
             raise OptionError(f"replay must be True or False, found {replay!r}")
         if not store:
-            store = OFF if kind == "pocket" else str(home() / "answers.sqlite")
+            store = OFF if kind in WITHOUT_STORE else str(home() / "answers.sqlite")
         if replay and store == OFF:
             raise OptionError("replay=True needs store=FILE: the answers that were recorded")
         if kind == "pocket":
             make, fixed = PocketConfig, set()
         else:
             module, config, _ = BACK_ENDS[kind]
-            make, fixed = getattr(import_module(module), config), {"model"}
+            make, fixed = getattr(import_module(module), config), FIXED.get(kind, {"model"})
         names = {field.name for field in fields(make)} - fixed
         for name in rest:
             if name not in names or (kind == "pocket" and target):
@@ -87,7 +95,10 @@ class ModelSpec:
 
 _last: dict[str, Model] = {}  # the model that was loaded last: a benchmark makes its agents anew for each cell
 
-_EXAMPLES = {"openai": "openai:gpt-4o-mini"} | {kind: f"{kind}:Qwen/Qwen2.5-7B-Instruct" for kind in ("hf", "vllm")}
+_EXAMPLES = {"openai": "openai:gpt-4o-mini"} | {
+    "checkpoint": "checkpoint:runs/us-agent",
+    **{kind: f"{kind}:Qwen/Qwen2.5-7B-Instruct" for kind in ("hf", "vllm")},
+}
 
 
 def _price(kind: str, target: str, given: list[Any]) -> Price | None:
@@ -104,6 +115,8 @@ def make_model(spec: ModelSpec, world: World) -> Model:
     def load() -> Model:
         if spec.kind == "pocket":
             return load_pocket(world, spec.config, Path(spec.target) if spec.target else None)
+        if spec.kind == "checkpoint":
+            return load_trained(Path(spec.target), world, spec.config)
         module, _, model = BACK_ENDS[spec.kind]
         return getattr(import_module(module), model)(spec.config)
 
@@ -127,6 +140,8 @@ def _name(spec: ModelSpec, world: World, load: Callable[[], Model]) -> str:
     if spec.kind == "openai":
         return load().name  # nothing is asked; the address may come from the environment
     changed = [f"{f.name}={getattr(spec.config, f.name)!r}" for f in fields(spec.config) if f.name not in ASIDE]
+    if spec.kind == "checkpoint":
+        return f"{read_trained(Path(spec.target)).name}({', '.join(changed)})"
     if spec.per_world:
         changed.append(f"world={world.hash}")
     for folder in filter(None, (spec.target, getattr(spec.config, "adapter", ""))):

@@ -78,6 +78,25 @@ class Tokens:
             made.append(Request(prompt, kept, dropped, options, len(kept) + max_tokens + cue, lead))
         return made
 
+    def training_texts(self, prompts: Sequence[Prompt]) -> list[tuple[str, list[int], str]]:
+        """Each prompt as the text and the tokens that a model is asked with, and the lead of its completion.
+
+        The tokenizer by itself makes those tokens of that text: a BOS token that it adds is not in the text. Raises
+        ModelError for a tokenizer that cannot.
+        """
+        texts = self._texts(prompts)
+        ids = self._prompts(prompts, texts)
+        bos = self.tokenizer.bos_token or ""
+        if self._start and bos:
+            texts = [text.removeprefix(bos) for text in texts]
+        if texts and self.tokenizer(texts)["input_ids"] != ids:
+            raise ModelError("the tokenizer does not give back the prompt that its chat template makes")
+        leads = [
+            "<think>" if p.messages and t.rstrip().endswith("<think>") else ""
+            for p, t in zip(prompts, texts, strict=True)
+        ]
+        return list(zip(texts, ids, leads, strict=True))
+
     def weighed_after(self, request: Request, text: str) -> list[int]:
         """What is read before the options of a request are weighed: the prompt and the completion with its cue."""
         ids = request.ids + self.going_on([text])[0]

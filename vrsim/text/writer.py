@@ -36,6 +36,10 @@ class Written:
             return choice
         return np.take_along_axis(self.order, choice[:, None], axis=1)[:, 0]
 
+    def shown(self, answer: int, row: int = 0) -> int:
+        """The place of the label of an action in one row, from 0."""
+        return answer if self.order.shape[1] == 1 else int(np.flatnonzero(self.order[row] == answer)[0])
+
     def unshuffled(self, chances: np.ndarray) -> np.ndarray:
         """Numbers of the candidates as shown, by place in the slate instead; float (B, K)."""
         return np.take_along_axis(chances, np.argsort(self.order, axis=1), axis=1)

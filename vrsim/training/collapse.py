@@ -1,0 +1,49 @@
+"""Signs that a policy falls apart: no more answers, always the same one, far from where it began, no numbers."""
+
+import math
+from collections import deque
+from typing import Any
+
+__all__ = ["Collapse"]
+
+
+class Collapse:
+    """Watches the logged metrics of GRPO and says why a run should stop.
+
+    ``window`` logged steps are averaged. The limits are wide: what they catch does not come back. (GRPO with a small
+    KL weight has been seen to turn into gibberish within a few steps, with the reward still high just before.)
+    """
+
+    FORMAT_LOST = 0.5  # the share of well-formed replies falls below this share of its best
+    KL_MOST = 10.0  # nats per token
+    ONE_ANSWER = 0.99  # share of one answer among those of a task with several, for a whole window
+
+    def __init__(self, window: int = 10) -> None:
+        self.window = window
+        self._seen: dict[str, deque[float]] = {}
+        self._best: dict[str, float] = {}
+
+    def see(self, step: int, row: dict[str, Any]) -> str:
+        """Take the metrics of one step; returns why the run should stop, "" = it may go on."""
+        for name in ("loss", "reward", "kl", "grad_norm"):
+            value = row.get(name)
+            if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
+                return f"{name} is {value} at step {step}: the weights are no numbers any more"
+        means = {name: self._mean(name, row.get(name)) for name in ("format", "kl", "top_answer")}
+        if means["kl"] is not None and means["kl"] > self.KL_MOST:
+            return f"KL is {means['kl']:.1f} nats per token at step {step}, above {self.KL_MOST:g}"
+        form = means["format"]
+        if form is not None:
+            best = self._best["format"] = max(self._best.get("format", 0.0), form)
+            if best > 0.1 and form < self.FORMAT_LOST * best:
+                return f"the share of well-formed replies fell from {best:.2f} to {form:.2f} at step {step}"
+        if means["top_answer"] is not None and means["top_answer"] > self.ONE_ANSWER:
+            return f"{means['top_answer']:.0%} of the answers are the same label at step {step}"
+        return ""
+
+    def _mean(self, name: str, value: Any) -> float | None:
+        """The mean of the last ``window`` values, None before there are as many."""
+        if isinstance(value, int | float):
+            self._seen.setdefault(name, deque(maxlen=self.window)).append(float(value))
+        seen = self._seen.get(name, ())
+        return sum(seen) / len(seen) if len(seen) == self.window else None
