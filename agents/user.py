@@ -23,9 +23,10 @@ class UserAgent(LanguageAgent):
     """Think about the user's status, then answer (VRAgent-R1, AAAI 2026, section "US Agent").
 
     Switches of the paper's ablation: ``cot`` (reasoning before the answer), ``comments`` and ``captions`` (shown
-    where the world has them). ``answer``: "words" reads the reply, "probability" takes the most probable label, after
-    the reasoning if there is any; "auto" is words, except for a model that answers by titles. ``prompt`` names the
-    template, "" = the one that the model was made for, else "us-agent".
+    where the world has them). ``history``: how many of the newest items are shown, 0 = those of the observation; others
+    are looked up, so that @shuffled-history leaves them in order. ``answer``: "words" reads the reply, "probability"
+    takes the most probable label, after the reasoning if there is any; "auto" is words, except for a model that answers
+    by titles. ``prompt`` names the template, "" = the one that the model was made for, else "us-agent".
 
     Departures: the answer is the label of a candidate, not its title; candidates come in a random order; genres
     stand where there is no caption.
@@ -39,6 +40,7 @@ class UserAgent(LanguageAgent):
         cot: bool = True,
         comments: bool = True,
         captions: bool = True,
+        history: int = 0,
         answer: str = "auto",
         prompt: str = "",
         **options: Any,
@@ -47,12 +49,15 @@ class UserAgent(LanguageAgent):
         for name, value in (("cot", cot), ("comments", comments), ("captions", captions)):
             if type(value) is not bool:
                 raise OptionError(f"{name} must be True or False, found {value!r}")
+        if type(history) is not int or history < 0:
+            raise OptionError(f"history must be an integer from 0, found {history!r}")
         if answer not in ANSWERS:
             raise UnknownNameError("answer", str(answer), ANSWERS)
         if prompt:
             get_template(prompt)
         self._cot, self._answer, self._prompt = cot, answer, prompt
         self._shown = {"comments": comments, "captions": captions}
+        self._history = history
 
     def prepare(self, world: World, training: Episodes) -> None:
         template = get_template(self._prompt or self._model.completes or US_AGENT.name)
@@ -73,7 +78,7 @@ class UserAgent(LanguageAgent):
         else:
             sampling = replace(sampling, stop=("</answer>",))
         self._drawn = sampling
-        self._writer = self.writer(template, sampling.max_tokens, **self._shown)
+        self._writer = self.writer(template, sampling.max_tokens, history=self._history, **self._shown)
 
     def act(self, observations: Observations) -> Decisions:
         written = self._writer.write(observations, self.order(observations))

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests import trained
 from tests.reports import SHORTCUTS, Page, make_run
 from tests.small_models import save_small_model
 from vrsim import cli, registry
@@ -23,6 +24,7 @@ from vrsim.interactions import Interactions
 from vrsim.models.local import LocalConfig, LocalModel
 from vrsim.models.store import Store
 from vrsim.tiny import tiny_data
+from vrsim.training.sft import train_sft
 from vrsim.world import World
 
 # Tables
@@ -139,6 +141,20 @@ def model(saved):
         return made[kind]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def small_pocket(tmp_path_factory):
+    """The name of a pocket model of the tiny world that knows nothing yet, ready to be trained."""
+    return trained.small_pocket(tmp_path_factory.mktemp("pocket") / "small")
+
+
+@pytest.fixture(scope="session")
+def warm_pocket(tmp_path_factory, small_pocket):
+    """The name of a checkpoint that has learned to write well-formed replies, and little more."""
+    out = tmp_path_factory.mktemp("warm") / "sft"
+    train_sft(trained.sft(small_pocket), out)
+    return f"checkpoint:{out}"
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ HIGHEST = (
     "vrsim.bench",
     "vrsim.tables",
     "vrsim.cli",
+    "vrsim.__main__",
     "vrsim.testing",
 )
 HEAVY = {

@@ -77,24 +77,37 @@ def audit(
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or of training runs.")],
     out: Annotated[Path, typer.Option(help="The page; pictures go into a folder beside it.")] = Path("report.html"),
     audit: Annotated[bool, typer.Option(help="Play the shortcuts that the runs have not.")] = True,
 ) -> None:
     """Write one page with the results of runs: tables, pictures, and every episode to look at.
 
-    Example: vrsim report runs/mine --out report.html
+    Of training runs, finished or not: reward, accuracy on users they never trained on, and more over the steps.
+
+    Examples:
+
+      vrsim report runs/mine --out report.html
+
+      vrsim report runs/sft runs/grpo --out training.html
     """
     from vrsim.audit import missing_shortcuts
     from vrsim.progress import progress_bar
     from vrsim.report import need_matplotlib, write_report
+    from vrsim.report.training_runs import are_training, put_together, read_training
+    from vrsim.report.training_words import summary
     from vrsim.runs import read_run
 
     need_matplotlib()  # before the minutes that shortcuts may take
     with progress_bar("report") as progress:
-        recorded = [read_run(run) for run in runs]
-        played = missing_shortcuts(recorded) if audit else None
+        if trained := are_training(runs):
+            recorded, played = put_together([read_training(run) for run in runs]), None
+        else:
+            recorded = [read_run(run) for run in runs]
+            played = missing_shortcuts(recorded) if audit else None
         written = write_report(recorded, out, progress=progress, shortcut_runs=played)
+    for line in summary(recorded) if trained else ():
+        out_console.print(line, soft_wrap=True, markup=False, highlight=False)
     out_console.print(f"report: {out} and {len(written.files) - 1} pictures", soft_wrap=True, markup=False)
     for note in written.notes:
         out_console.print(note, soft_wrap=True, markup=False)

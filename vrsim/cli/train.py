@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+import vrsim
 from vrsim.cli.app import Json, app, err_console, out_console
 from vrsim.errors import OptionError
 from vrsim.naming import parse_value
 
-__all__ = ["grpo", "sft"]
+__all__ = ["grpo", "launcher", "presets", "sft"]
+
+LAUNCHERS = Path(vrsim.__file__).parent / "training" / "launchers"
 
 train_app = typer.Typer(help="Train simulated users on a world's training users.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
@@ -104,6 +107,24 @@ def presets(as_json: Json = False) -> None:
             said = ", ".join(f"{key}={value}" for key, value in values.items())
             rows.append({"method": method, "preset": name, "settings": plain or said})
     print_rows(rows, ("method", "preset", "settings"), as_json)
+
+
+@train_app.command()
+def launcher(
+    name: Annotated[str, typer.Argument(help="fsdp, deepspeed, deepspeed3 or cpu.")],
+) -> None:
+    """Print the path of a configuration for accelerate, to train with several processes.
+
+    Example:
+
+      accelerate launch --config_file $(vrsim train launcher fsdp) -m vrsim train grpo --preset vragent-paper
+    """
+    from vrsim.errors import UnknownNameError
+
+    known = {file.stem: file for file in LAUNCHERS.glob("*.yaml")}
+    if name not in known:
+        raise UnknownNameError("launcher", name, known)
+    print(known[name])
 
 
 def _train(

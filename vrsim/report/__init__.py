@@ -23,6 +23,9 @@ from vrsim.report.parts import Html
 from vrsim.report.pictures import KINDS, Picture, draw, need_matplotlib
 from vrsim.report.sections import figure, head, provenance, section
 from vrsim.report.shown import Shown
+from vrsim.report.training_page import training_page
+from vrsim.report.training_pictures import TRAINING_KINDS, draw_training
+from vrsim.report.training_runs import TrainingRun, are_training, put_together, read_training
 from vrsim.runs import Question, Run, read_run, together
 
 __all__ = ["LARGEST", "Report", "write_report"]
@@ -49,7 +52,7 @@ class Report:
 
 
 def write_report(
-    paths: Sequence[Path | Run],
+    paths: Sequence[Path | Run | TrainingRun],
     out: Path,
     progress: Progress = silent,
     *,
@@ -58,6 +61,7 @@ def write_report(
 ) -> Report:
     """Write ``out`` (.html) about runs, read already or by ``paths``, and pictures (PNG, SVG) into a folder beside it.
 
+    They are runs of a benchmark or training runs, not some of each. Of training runs there are no shortcuts.
     ``shortcuts`` are names of trivial agents, by default those of vrsim.registry; agents of the runs with
     these names are what the others have to beat. ``shortcut_runs`` adds trivial agents that are in none of
     the runs, played on the same episodes. An existing report is replaced at once or not at all. Equal runs give
@@ -71,6 +75,8 @@ def write_report(
         raise ResultsError(f"{out} is a folder; choose another name for the report")
     if not paths:
         raise ResultsError("expected at least one run folder, found none")
+    if are_training([path if isinstance(path, str | Path) else path.path for path in paths]):
+        return _write_training(paths, out, progress)
     runs = []
     for path in paths:
         run = path if isinstance(path, Run) else read_run(path)
@@ -100,6 +106,23 @@ def write_report(
     _replace(out, page.encode("utf-8"))
     progress(1, 1, "done")
     return Report(out, tuple(files), notes)
+
+
+def _write_training(paths: Sequence[Path | TrainingRun], out: Path, progress: Progress) -> Report:
+    progress(0, 2, "reading")
+    runs = put_together([path if isinstance(path, TrainingRun) else read_training(path) for path in paths])
+    progress(1, 2, "drawing")
+    folder, files, figures = out.with_name(f"{out.stem}-pictures"), {}, []
+    for picture in draw_training(runs):
+        names = _names(0, "training", picture)
+        files |= dict(zip((folder / name for name in names), (picture.png, picture.svg), strict=True))
+        drawing = inline_svg(picture, f"p-{picture.kind}")
+        figures.append(figure(picture.title, picture.caption, drawing, [f"{folder.name}/{name}" for name in names]))
+    page = training_page(runs, "".join(figures))
+    _replace_pictures(folder, files)
+    _replace(out, page.encode("utf-8"))
+    progress(2, 2, "done")
+    return Report(out, tuple(files), ())
 
 
 def _checked(run: Run) -> Run:
@@ -140,7 +163,7 @@ def _page(
     return assemble(**parts, data=data.html, notes=" ".join(notes)), notes
 
 
-def _names(place: int, question: Question, picture: Picture) -> tuple[str, str]:
+def _names(place: int, question: Question | str, picture: Picture) -> tuple[str, str]:
     """Of the PNG and the SVG file, in the order of the page."""
     words = re.sub(r"[^\w.]+", "-", str(question), flags=re.ASCII)[:100]
     return tuple(f"{place + 1:02d}-{words}.{picture.kind}.{form}" for form in ("png", "svg"))
@@ -150,9 +173,9 @@ def _replace_pictures(folder: Path, files: Mapping[Path, bytes]) -> None:
     """Write the pictures; those of a report that was here before go, other files stay."""
     for file, data in files.items():
         _replace(file, data)
-    pattern = re.compile(rf"\d\d+-[\w.-]*\.({'|'.join(KINDS)})\.(png|svg)")
+    pattern = re.compile(rf"\d\d+-[\w.-]*\.({'|'.join([*KINDS, *TRAINING_KINDS])})\.(png|svg)")
     try:
-        for file in folder.iterdir():
+        for file in folder.iterdir() if folder.exists() else ():
             if pattern.fullmatch(file.name) and file not in files:
                 file.unlink()
     except OSError as error:

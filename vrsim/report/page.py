@@ -9,17 +9,17 @@ from string import Template
 from vrsim.report.parts import Html
 from vrsim.report.plain_text import cut
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "style_and_source"]
 
 SCRIPTS = ("decode.js", "questions.js", "card.js", "browser.js")  # run as one, in this order
 
 
 def assemble(title: str, head: Html, sets: Html, provenance: Html, data: Html, notes: Html) -> Html:
     """The whole page. ``data`` are blocks for the browser of episodes, ``notes`` sentences about them."""
-    style = "\n" + _file("page.css")
+    style, style_source = style_and_source()
     script = '\n"use strict";\n' + "\n".join(map(_file, SCRIPTS))
     policy = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
+        f"default-src 'none'; script-src {_hash(script)}; style-src {style_source}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     return Template(_file("page.html")).substitute(
@@ -33,6 +33,12 @@ def assemble(title: str, head: Html, sets: Html, provenance: Html, data: Html, n
         data=data,
         script=script,
     )
+
+
+def style_and_source() -> tuple[str, str]:
+    """The style of a page, and the source of a Content-Security-Policy that allows it."""
+    style = "\n" + _file("page.css")
+    return style, _hash(style)
 
 
 def _file(name: str) -> str:

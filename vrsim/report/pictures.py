@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "GRID", "INK", "KINDS", "ORANGE", "Picture", "draw", "need_matplotlib"]
+__all__ = [
+    "BLUE", "GRID", "INK", "KINDS", "ORANGE", "SERIES", "Picture", "draw", "legend", "need_matplotlib", "one_line",
+    "render",
+]  # fmt: skip
 
 INK, GRID = "#1d2329", "#d8dde3"  # the page replaces them by its own, light or dark
 BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
@@ -74,14 +77,20 @@ def draw(findings: Findings) -> list[Picture]:
             continue
         if len(shown) < len(findings.results):
             caption += f" Shown: {len(shown)} of {len(findings.results)} agents."
-        with _own_style():
-            from matplotlib.figure import Figure
-
-            figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-            alt = paint(figure, findings, shown)
-            svg, png = (_save(figure, form) for form in ("svg", "png"))
-        pictures.append(Picture(kind, title or _metric(findings), caption, alt, svg, png))
+        files = render(lambda figure, paint=paint, shown=shown: paint(figure, findings, shown))
+        pictures.append(Picture(kind, title or _metric(findings), caption, *files))
     return pictures
+
+
+def render(paint: Callable[["Figure"], str], height: float = 3.4) -> tuple[str, bytes, bytes]:
+    """A figure as ``paint`` draws it: what ``paint`` says that it shows, SVG, PNG. ``height`` is in inches."""
+    with _own_style():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        alt = paint(figure)
+        svg, png = (_save(figure, form) for form in ("svg", "png"))
+    return alt, svg, png
 
 
 @contextmanager
@@ -102,8 +111,12 @@ def _save(figure: "Figure", form: str) -> bytes:
 
 
 def _name(result: Result) -> str:
-    """An agent's name on one line. The space in front of an underscore is for matplotlib, which would leave it out."""
-    name = " ".join(cut(result.name, NAME).split())
+    return one_line(result.name)
+
+
+def one_line(text: str) -> str:
+    """A name on one line. The space in front of an underscore is for matplotlib, which would leave it out."""
+    name = " ".join(cut(text, NAME).split())
     return f" {name}" if name.startswith("_") else name
 
 
@@ -131,7 +144,7 @@ def _score(figure: "Figure", findings: Findings, results: Sequence[Result]) -> s
     axes.spines["left"].set_visible(False)
     kinds = {False: (BLUE, "agent"), True: (ORANGE, "shortcut")}
     patches = [Patch(color=kinds[k][0], label=kinds[k][1]) for k in (False, True) if k in {r.shortcut for r in results}]
-    _legend(figure, [*patches, *lines], 2 if len(lines) > 1 else 3)
+    legend(figure, [*patches, *lines], 2 if len(lines) > 1 else 3)
     told = [f"{_name(r)} {number(r.headline.value)} ({interval(r.headline)})" for r in results[:5]]
     more = f"; and {len(results) - 5} more" if len(results) > 5 else ""
     return (
@@ -250,10 +263,11 @@ def _numbers(set_ticks: Callable) -> None:
 
 def _legend_of(figure: "Figure", axes: "Axes") -> None:
     handles, _ = axes.get_legend_handles_labels()
-    _legend(figure, handles, 1 if max(len(h.get_label()) for h in handles) > 26 else 2)
+    legend(figure, handles, 1 if max(len(h.get_label()) for h in handles) > 26 else 2)
 
 
-def _legend(figure: "Figure", handles: list, columns: int) -> None:
+def legend(figure: "Figure", handles: list, columns: int) -> None:
+    """Below the axes."""
     figure.legend(handles=handles, loc="outside lower left", ncols=columns, handlelength=2.2, borderpad=0.2)
 
 

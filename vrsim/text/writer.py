@@ -77,7 +77,8 @@ class Writer:
     """Writes the prompts of one template about one world.
 
     ``comments`` and ``captions`` say whether those are shown where the world has them; without a caption an item
-    is described by its genres. ``budget`` is the number of tokens a prompt may have, None = any, as
+    is described by its genres. ``history`` is the number of newest items that are shown, whatever the protocol shows,
+    0 = those that it shows. ``budget`` is the number of tokens a prompt may have, None = any, as
     ``count`` counts them: the history is cut from its oldest item on, item by item.
     """
 
@@ -88,10 +89,12 @@ class Writer:
         *,
         comments: bool = True,
         captions: bool = True,
+        history: int = 0,
         budget: int | None = None,
         count: Count | None = None,
     ) -> None:
         self.template = template
+        self._length = history
         self._world, self._comments, self._captions = world, comments, captions
         self._budget, self._count = budget, count
         ratings = world.interactions.ratings
@@ -117,6 +120,13 @@ class Writer:
         about = (catalog.captions[item] if self._captions else "") or ", ".join(catalog.genres[item])
         return f", {quote(about, 400)}" if about else ""
 
+    def seen(self, observations: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """The observations with as long a history as this writer shows."""
+        if not self._length:
+            return observations
+        history = self._world.interactions.histories(*observations["position"].T, self._length)
+        return {**observations, "history": history}
+
     def history(self, observations: Mapping[str, np.ndarray]) -> list[list[str]]:
         """The lines of each history, oldest first."""
         history = observations["history"]
@@ -137,7 +147,8 @@ class Writer:
 
         Raises ModelError if the budget does not even hold the question.
         """
-        slate, template = observations["slate"], self.template
+        observations, template = self.seen(observations), self.template
+        slate = observations["slate"]
         size = slate.shape[1]
         if order is None:
             order = np.broadcast_to(np.arange(size), slate.shape)

@@ -34,7 +34,7 @@ def start_card(
     switches: dict[str, Any] = {"max_tokens": max_tokens}
     if agent == "us-agent":
         own = {} if template.name == learner.completes else {"prompt": template.name}
-        switches |= {"cot": config.cot, "comments": config.comments, "captions": config.captions} | own
+        switches |= {name: getattr(config, name) for name in ("cot", "comments", "captions", "history")} | own
     users = sorted({*questions.users.tolist(), *questions.validation_users.tolist()})
     return {
         "kind": KIND,

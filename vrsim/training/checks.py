@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vrsim.models.model import Sampling
-from vrsim.text.replies import read_reply
+from vrsim.text.replies import NO_ANSWER, read_reply
 from vrsim.text.writer import Writer
 from vrsim.training.examples import Questions
 
@@ -32,7 +32,9 @@ def make_check(
             replies = [read_reply(c.text, e.labels, reasoning) for c, e in zip(completions, examples, strict=True)]
             right = sum(reply.choice == example.right for reply, example in zip(replies, examples, strict=True))
             scores[task] = right / len(examples)
-            formed, total = formed + sum(reply.well_formed for reply in replies), total + len(examples)
+            tags = questions.agent == "us-agent"  # others are asked for a word
+            formed += sum(reply.well_formed if tags else reply.choice != NO_ANSWER for reply in replies)
+            total += len(examples)
         return scores | ({"format": formed / total} if total else {})
 
     return check

@@ -14,14 +14,14 @@ class Collapse:
     KL weight has been seen to turn into gibberish within a few steps, with the reward still high just before.)
     """
 
-    FORMAT_LOST = 0.5  # the share of well-formed replies falls below this share of its best
+    ANSWERS_LOST = 0.5  # the share of well-formed replies with a label falls below this share of its best
     KL_MOST = 10.0  # nats per token
     ONE_ANSWER = 0.99  # share of one answer among those of a task with several, for a whole window
 
     def __init__(self, window: int = 10) -> None:
         self.window = window
         self._seen: dict[str, deque[float]] = {}
-        self._best: dict[str, float] = {}
+        self._best = 0.0
 
     def see(self, step: int, row: dict[str, Any]) -> str:
         """Take the metrics of one step; returns why the run should stop, "" = it may go on."""
@@ -29,14 +29,16 @@ class Collapse:
             value = row.get(name)
             if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
                 return f"{name} is {value} at step {step}: the weights are no numbers any more"
-        means = {name: self._mean(name, row.get(name)) for name in ("format", "kl", "top_answer")}
+        means = {name: self._mean(name, row.get(name)) for name in ("answered", "kl", "top_answer")}
         if means["kl"] is not None and means["kl"] > self.KL_MOST:
             return f"KL is {means['kl']:.1f} nats per token at step {step}, above {self.KL_MOST:g}"
-        form = means["format"]
-        if form is not None:
-            best = self._best["format"] = max(self._best.get("format", 0.0), form)
-            if best > 0.1 and form < self.FORMAT_LOST * best:
-                return f"the share of well-formed replies fell from {best:.2f} to {form:.2f} at step {step}"
+        answered = means["answered"]
+        if answered is not None:
+            self._best = max(self._best, answered)
+            if self._best > 0.1 and answered < self.ANSWERS_LOST * self._best:
+                return (
+                    f"the share of replies with an answer fell from {self._best:.2f} to {answered:.2f} at step {step}"
+                )
         if means["top_answer"] is not None and means["top_answer"] > self.ONE_ANSWER:
             return f"{means['top_answer']:.0%} of the answers are the same label at step {step}"
         return ""

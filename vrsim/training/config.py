@@ -30,6 +30,7 @@ class TrainConfig:
     cot: bool = True  # reasoning before the answer
     comments: bool = True  # shown where the world has them
     captions: bool = True
+    history: int = 0  # newest items that are shown, 0 = those that the protocol shows
     users: int = 0  # at most this many training users, 0 = all
     validation: float = 0.1  # share of the training users who are left out of training, to check it on
     steps: int = 400  # optimizer steps
@@ -56,7 +57,16 @@ class TrainConfig:
             raise OptionError(
                 f"the template {self.prompt!r} asks for probabilities, not for words; take another prompt"
             )
-        least = {"users": 0, "steps": 1, "batch": 1, "per_device": 0, "lora_rank": 0, "lora_alpha": 1, "save_every": 1}
+        least = {
+            "history": 0,
+            "users": 0,
+            "steps": 1,
+            "batch": 1,
+            "per_device": 0,
+            "lora_rank": 0,
+            "lora_alpha": 1,
+            "save_every": 1,
+        }
         for name, lowest in (least | {"check_every": 0, "checked": 1, "seed": 0}).items():
             value = getattr(self, name)
             if type(value) is not int or value < lowest:

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 import numpy as np
 
 from vrsim.episodes import Episodes, make_episodes
 from vrsim.errors import EpisodeError
-from vrsim.models.model import Prompt
+from vrsim.models.model import Model, Prompt
+from vrsim.protocols import get_protocol
 from vrsim.seeding import derive, generator
 from vrsim.text.replies import labels_of
 from vrsim.text.writer import Writer, shown_order
+from vrsim.training.asked import prompts_of
 from vrsim.training.config import TrainConfig
 from vrsim.world import World
 
@@ -26,12 +28,11 @@ class Example:
 
     task: str
     position: tuple[int, int]  # user, number of earlier interactions
-    history: tuple[int, ...]  # the items shown, oldest first
+    history: tuple[int, ...]  # the items in the prompt, oldest first
     slate: tuple[int, ...]  # the candidates in the order in which they are shown
     prompt: Prompt
     labels: tuple[str, ...]
     right: int  # place of the right label
-    cut: int  # oldest items of the history that did not fit
 
 
 class Questions:
@@ -41,85 +42,79 @@ class Questions:
     every position of its users once, with wrong items and an order of the candidates of its own.
     """
 
-    def __init__(self, world: World, config: TrainConfig) -> None:
-        """Raises EpisodeError where the protocol has no training users, or too few."""
-        self.world, self.config = world, config
-        asked = [task for task in config.tasks if self._protocol_asks(task)]
-        if not asked:
+    def __init__(self, world: World, config: TrainConfig, model: Model) -> None:
+        """``model`` answers what an agent asks before its question. Raises EpisodeError where the protocol has no
+        training users, or too few.
+        """
+        self.world, self.config, self._model = world, config, model
+        self.agent = getattr(config, "agent", "us-agent")
+        known = get_protocol(config.protocol).tasks
+        self.tasks = tuple(task for task in config.tasks if task in known)
+        if not self.tasks:
             raise EpisodeError(
                 f"{config.protocol!r} asks no {' and no '.join(config.tasks)}: there is nothing to train"
             )
-        self.tasks = tuple(asked)
-        users = np.unique(np.concatenate([self._episodes(task, 0, 0).positions[:, 0] for task in asked]))
+        positions = {task: self._episodes(task, self._sizes(task)[0], 0).positions for task in self.tasks}
+        users = np.unique(np.concatenate([found[:, 0] for found in positions.values()]))
         order = generator(0, "validation", config.protocol).permutation(users)  # the same for every seed
         kept = round(config.validation * len(users))
         self.validation_users = np.sort(order[:kept])
         self.users = np.sort(order[kept:][: config.users or None])
-        if len(self.users) < 1 or (config.validation and not kept):
+        if not len(self.users) or (config.validation and not kept):
             raise EpisodeError(
                 f"{config.protocol!r} has {len(users)} training users in world {world.name!r}, which are too few to "
                 f"train on and to leave {config.validation:g} of them for validation"
             )
-
-    @property
-    def positions(self) -> int:
-        """How many positions of the training users there are to learn from."""
-        return max(int(np.isin(self._episodes(task, 0, 0).positions[:, 0], self.users).sum()) for task in self.tasks)
+        known_users = [np.unique(found[np.isin(found[:, 0], self.users)], axis=0) for found in positions.values()]
+        self.positions = max(map(len, known_users))  # of the training users
 
     def stream(self, task: str, writer: Writer) -> Iterator[Example]:
-        """Questions of one task without end."""
+        """Questions of one task without end; each size of a selection has the same share."""
         for draw in count():
             seed = derive(self.config.seed, "training", task, draw) % 2**32
-            sizes = self.config.m if task == "selection" else (1,)
-            parts = [
-                self._examples(self._episodes(task, place, seed), self.users, writer, seed)
-                for place in range(len(sizes))
-            ]
-            order = generator(seed, "order").permutation(np.repeat(np.arange(len(parts)), [n for n, _ in parts]))
-            rows = [examples for _, examples in parts]
-            for part in order.tolist():
-                yield next(rows[part])
+            parts = [self._asked(self._episodes(task, m, seed), self.users, seed) for m in self._sizes(task)]
+            written = [self._write(episodes, index, writer, seed) for episodes, index in parts]
+            sizes = [len(index) for _, index in parts]
+            for part in generator(seed, "order").permutation(np.repeat(np.arange(len(parts)), sizes)).tolist():
+                yield next(written[part])
 
     def validation(self, task: str, writer: Writer, most: int) -> list[Example]:
         """At most ``most`` questions of the validation users, the same ones for every seed."""
+        sizes = self._sizes(task)
         found: list[Example] = []
-        sizes = self.config.m if task == "selection" else (1,)
-        for place in range(len(sizes)):
-            _, examples = self._examples(self._episodes(task, place, 0), self.validation_users, writer, 0)
-            found += [example for _, example in zip(range(-(-most // len(sizes))), examples, strict=False)]
-        return found[:most]
+        for m in sizes:
+            episodes, index = self._asked(self._episodes(task, m, 0), self.validation_users, 0)
+            found += islice(self._write(episodes, index[: -(-most // len(sizes))], writer, 0), most - len(found))
+        return found
 
-    def _protocol_asks(self, task: str) -> bool:
-        from vrsim.protocols import get_protocol
+    def _sizes(self, task: str) -> tuple[int, ...]:
+        return self.config.m if task == "selection" else (1,)
 
-        return task in get_protocol(self.config.protocol).tasks
-
-    def _episodes(self, task: str, place: int, seed: int) -> Episodes:
-        m = self.config.m[place] if task == "selection" else 1
+    def _episodes(self, task: str, m: int, seed: int) -> Episodes:
         return make_episodes(self.world, self.config.protocol, task, m, "train", "all", seed)
 
-    def _examples(
-        self, episodes: Episodes, users: np.ndarray, writer: Writer, seed: int
-    ) -> tuple[int, Iterator[Example]]:
-        index = np.flatnonzero(np.isin(episodes.positions[:, 0], users))
-        index = generator(seed, "questions").permutation(index)
-        return len(index), self._write(episodes, index, writer, seed)
-
     @staticmethod
-    def _write(episodes: Episodes, index: np.ndarray, writer: Writer, seed: int) -> Iterator[Example]:
+    def _asked(episodes: Episodes, users: np.ndarray, seed: int) -> tuple[Episodes, np.ndarray]:
+        """The questions about some users in a random order, int64 (B,)."""
+        index = np.flatnonzero(np.isin(episodes.positions[:, 0], users))
+        return episodes, generator(seed, "questions").permutation(index)
+
+    def _write(self, episodes: Episodes, index: np.ndarray, writer: Writer, seed: int) -> Iterator[Example]:
         labels = labels_of(episodes.task, episodes.n_options)
         for begin in range(0, len(index), BATCH):
             part = index[begin : begin + BATCH]
-            observations = episodes.observe(part)
+            observations = writer.seen(episodes.observe(part))
             written = writer.write(observations, shown_order(observations, seed))
-            for row, (episode, prompt) in enumerate(zip(part.tolist(), written.prompts, strict=True)):
+            prompts: Iterator[Prompt] = iter(written.prompts)
+            if self.agent != "us-agent":
+                prompts = prompts_of(self.agent, episodes, part, self._model, seed)
+            for row, (episode, prompt) in enumerate(zip(part.tolist(), prompts, strict=True)):
                 yield Example(
                     episodes.task,
                     tuple(observations["position"][row].tolist()),
-                    tuple(item for item in observations["history"][row].tolist() if item),
+                    tuple(item for item in observations["history"][row].tolist() if item)[int(written.cut[row]) :],
                     tuple(observations["slate"][row][written.order[row]].tolist()),
                     Prompt(prompt.messages, prompt.text),
                     labels,
                     written.shown(int(episodes.answers[episode]), row),
-                    int(written.cut[row]),
                 )

@@ -1,17 +1,25 @@
 """GRPO: each prompt is answered several times, and what was rewarded above the group's mean becomes more likely."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from vrsim.models.tokens import Tokens
 from vrsim.progress import Progress, silent
-from vrsim.training.config import GrpoConfig
+from vrsim.training.config import GrpoConfig, SftConfig, TrainConfig
 from vrsim.training.curriculum import schedule
 from vrsim.training.examples import Example
+from vrsim.training.presets import make_training
 from vrsim.training.reward import Rewarder
 from vrsim.training.run import Session, carry_out, common_settings
+from vrsim.training.run_folder import FIRST
+from vrsim.training.sft import train_sft
 
 __all__ = ["train_grpo"]
+
+# What the fine-tuning that comes first has in common with the run itself; the rest is its preset's.
+SHARED = ("world", "protocol", "model", "tasks", "m", "prompt", "cot", "comments", "captions", "history", "users")
+SHARED += ("validation", "precision", "log", "seed")
 
 
 def train_grpo(config: GrpoConfig, out: Path, progress: Progress = silent) -> dict[str, Any]:
@@ -19,6 +27,10 @@ def train_grpo(config: GrpoConfig, out: Path, progress: Progress = silent) -> di
 
     The same call goes on with a run that was killed. Raises TrainingError and what worlds and models raise.
     """
+    if config.sft:
+        shared = {field.name: getattr(config, field.name) for field in fields(TrainConfig) if field.name in SHARED}
+        train_sft(make_training(SftConfig, config.sft, shared), out / FIRST, progress)
+        config = replace(config, model=f"checkpoint:{out / FIRST}", sft="")
     return carry_out("grpo", config, out, _trainer, config.max_tokens, progress)
 
 

@@ -92,7 +92,10 @@ class Rewarder:
         self, replies: Sequence[Any], questions: Sequence[Mapping[str, Any]], rewards: Sequence[float]
     ) -> dict[str, float]:
         """Means over the batch; a task that is not in it has none."""
-        found = {"format": sum(reply.well_formed for reply in replies) / len(replies)}
+        found = {
+            "format": sum(reply.well_formed for reply in replies) / len(replies),
+            "answered": sum(reply.strict_choice != NO_ANSWER for reply in replies) / len(replies),
+        }
         said: Counter[str] = Counter()
         for task in self._tasks:
             rows = [i for i, question in enumerate(questions) if question["task"] == task]

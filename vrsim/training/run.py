@@ -5,12 +5,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vrsim.building import versions
 from vrsim.errors import DependencyError, TrainingError
+from vrsim.models.loading import quiet
 from vrsim.progress import Progress, silent
 from vrsim.protocols import get_protocol
 from vrsim.text.templates import US_AGENT, US_AGENT_DIRECT, Template, get_template
@@ -40,6 +42,7 @@ class Session:
     template: Template
     folder: TrainingFolder
     processes: int
+    notes: dict[str, Any] = field(default_factory=dict)  # what was found while the data were made, for the card
 
     def writer(self, max_tokens: int, template: Template | None = None) -> Writer:
         """Writes prompts that leave ``max_tokens`` of the model's context. Raises TrainingError."""
@@ -51,7 +54,7 @@ class Session:
             raise TrainingError(
                 f"max_tokens={max_tokens} leaves no room for a prompt in the model's context of {model.context}"
             )
-        shown = {"comments": self.config.comments, "captions": self.config.captions}
+        shown = {name: getattr(self.config, name) for name in ("comments", "captions", "history")}
         return Writer(self.world, template or self.template, budget=budget, count=model.count, **shown)
 
 
@@ -68,6 +71,8 @@ def carry_out(
     require_training()
     from accelerate import PartialState
 
+    from vrsim.models.local import LocalModel
+
     _need_gpu(config)
     _need_trackers(config)
     world = World.load(config.world)
@@ -79,7 +84,8 @@ def carry_out(
             return _finished(folder)
         with processes.main_process_first():
             learner = load_learner(world, config, progress)
-        questions = Questions(world, config)
+        model = LocalModel.around(learner.model, learner.tokenizer, "in training")
+        questions = Questions(world, config, model)
         session = Session(
             config, world, learner, questions, _template(config, learner), folder, processes.num_processes
         )
@@ -97,7 +103,7 @@ def _train(
     card = start_card(session.world, config, learner, session.questions, session.template, method, max_tokens)
     check = make_check(session.questions, session.writer(max_tokens), config.checked, max_tokens, learner.tokenizer)
     watch = Watch(folder, card, check, config.check_every, Collapse(), progress, method)
-    with _clear_errors(folder):
+    with _clear_errors(folder), quiet():
         trainer = make(session, [watch])
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
@@ -117,7 +123,9 @@ def _train(
         processes.wait_for_everyone()
         if processes.is_main_process:
             (private / "training_args.bin").unlink(missing_ok=True)
-            done = write_card(private, card | {"step": trainer.state.global_step, "scores": watch.scores})
+            done = write_card(
+                private, card | session.notes | {"step": trainer.state.global_step, "scores": watch.scores}
+            )
             (private / "README.md").write_text(model_page(done), encoding="utf-8")
             private.rename(folder.model)
             folder.finish(steps=trainer.state.global_step, scores=watch.scores)
@@ -199,7 +207,7 @@ def common_settings(session: Session) -> dict[str, Any]:
         "warmup_steps": round(config.warmup * config.steps),
         "weight_decay": config.weight_decay,
         "bf16": bf16,
-        "gradient_checkpointing": config.gradient_checkpointing,
+        _checkpointing(): config.gradient_checkpointing,
         "save_strategy": "steps",
         "save_steps": config.save_every,
         "save_total_limit": 3,
@@ -210,6 +218,15 @@ def common_settings(session: Session) -> dict[str, Any]:
         "seed": config.seed,
         "data_seed": config.seed,
     }
+
+
+@cache
+def _checkpointing() -> str:
+    """What this version of transformers calls recomputing activations."""
+    from transformers import TrainingArguments
+
+    known = {field.name for field in fields(TrainingArguments)}
+    return next(name for name in ("activation_checkpointing", "gradient_checkpointing") if name in known)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from filelock import FileLock, Timeout
 from vrsim.errors import TrainingError
 from vrsim.models.pocket import CARD
 
-__all__ = ["METRICS", "MODEL", "TRAINING", "TrainingFolder", "read_metrics"]
+__all__ = ["FIRST", "METRICS", "MODEL", "TRAINING", "TrainingFolder", "read_metrics"]
 
 TRAINING, METRICS, MODEL = "training.json", "metrics.jsonl", "model"
 CHECKPOINTS, PREFIX, LOCK = "checkpoints", "checkpoint-", ".lock"
+FIRST = "sft"  # the run that comes before this one, in a folder of its own
 
 
 class TrainingFolder:
@@ -48,7 +49,7 @@ class TrainingFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             held = {entry.name for entry in path.iterdir()}
-            if TRAINING not in held and held - {LOCK, f".{TRAINING}"}:
+            if TRAINING not in held and held - {LOCK, f".{TRAINING}", FIRST}:
                 raise TrainingError(
                     f"{path} holds something else than a training run; choose another folder with --out"
                 )
@@ -83,12 +84,12 @@ class TrainingFolder:
         return dict(sorted(found.items()))
 
     def clean(self, step: int) -> None:
-        """Forget what came after ``step``, from where the run goes on: half checkpoints and later metrics."""
+        """Forget what came after ``step``, from where the run goes on: half checkpoints and later metrics; 0 = all."""
         complete = self.checkpoints()
         for folder in (self.path / CHECKPOINTS).glob("*"):
             if folder not in complete.values() or int(folder.name.removeprefix(PREFIX)) > step:
                 shutil.rmtree(folder, ignore_errors=True)
-        rows = [row for row in read_metrics(self.path) if row["step"] <= step]
+        rows = [row for row in read_metrics(self.path) if row["step"] <= step and step]
         self._replace(METRICS, "".join(json.dumps(row) + "\n" for row in rows))
 
     def log(self, row: dict[str, Any]) -> None:

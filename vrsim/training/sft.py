@@ -5,16 +5,21 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from vrsim.models.names import ModelSpec, make_model
 from vrsim.models.tokens import Tokens
 from vrsim.progress import Progress, silent
 from vrsim.text.replies import tagged
+from vrsim.text.templates import US_AGENT_DIRECT
 from vrsim.training.config import SftConfig
 from vrsim.training.examples import Example
 from vrsim.training.run import Session, carry_out, common_settings
+from vrsim.training.teacher import teach
+from vrsim.training.traces import TemplateReasoner, mixed
 
 __all__ = ["train_sft"]
 
-MAX_TOKENS = 64
+MAX_TOKENS = 256  # of a reply that reasons
+TRIES = 4  # replies of a teacher to one question
 NO_LOSS = -100
 
 
@@ -33,32 +38,65 @@ def _trainer(session: Session, callbacks: list[Any]) -> Any:
     return SFTTrainer(
         session.learner.model,
         settings,
-        train_dataset=rows(session),
+        train_dataset=_data_set(session),
         processing_class=session.learner.tokenizer,
         callbacks=callbacks,
     )
 
 
-def rows(session: Session) -> Any:
-    """The data set: tokens, and the labels that the loss is taken on, one row per sequence."""
+def _data_set(session: Session) -> Any:
+    """One row per sequence: its tokens, and the labels that the loss is taken on."""
     from datasets import Dataset
 
-    config: SftConfig = session.config
-    total = config.examples or config.steps * config.batch
-    tokens = Tokens(session.learner.tokenizer, None)
-    end = session.learner.tokenizer.eos_token_id
-    examples = list(islice(_mixed(session), total))
-    texts = tokens.training_texts([example.prompt for example in examples])
-    replies = tokens.going_on([tagged(example.labels[example.right]) for example in examples])
+    tokens, end = Tokens(session.learner.tokenizer, None), session.learner.tokenizer.eos_token_id
+    pairs = _pairs(session)
+    texts = tokens.training_texts([example.prompt for example, _ in pairs])
+    replies = tokens.going_on([reply for _, reply in pairs])
     made = []
     for (_, ids, _), reply in zip(texts, replies, strict=True):
         made.append({"input_ids": [*ids, *reply, end], "labels": [NO_LOSS] * len(ids) + [*reply, end]})
     return Dataset.from_list(made)
 
 
-def _mixed(session: Session) -> Iterator[Example]:
+def _pairs(session: Session) -> list[tuple[Example, str]]:
+    """Questions with the replies to learn.
+
+    Where the prompt asks for reasoning, a share of the replies reasons. The others answer the prompt that asks for
+    none: too many written-out reasons raise the training reward and hurt the test (MLLMRec-R1, 2026).
+    """
+    config: SftConfig = session.config
+    total = config.examples or config.steps * config.batch
+    if session.questions.agent != "us-agent":
+        examples = islice(_questions(session, session.writer(MAX_TOKENS)), total)
+        return [(example, example.labels[example.right]) for example in examples]
+    reasons = session.template.reasoning
+    plain = _questions(session, session.writer(MAX_TOKENS, US_AGENT_DIRECT if reasons else None))
+    carries = mixed(total, config.reasoning if reasons else 0.0, config.seed)
+    thinking = list(islice(_questions(session, session.writer(MAX_TOKENS)), sum(carries)))
+    thoughts = iter(zip(thinking, _reasons(session, thinking), strict=True))
+    pairs = []
+    for carried in carries:
+        example, thought = next(thoughts) if carried else (None, None)
+        if thought is None:  # not drawn, or the teacher had none
+            example = next(plain)
+        pairs.append((example, tagged(example.labels[example.right], thought)))
+    return pairs
+
+
+def _questions(session: Session, writer: Any) -> Iterator[Example]:
     """Questions of all tasks in equal shares."""
-    writer = session.writer(MAX_TOKENS)
     streams = [session.questions.stream(task, writer) for task in session.questions.tasks]
     for stream in cycle(streams):
         yield next(stream)
+
+
+def _reasons(session: Session, examples: list[Example]) -> list[str | None]:
+    """The reasoning for each example: the teacher's, which may be None, or the template's."""
+    config: SftConfig = session.config
+    if not config.teacher or not examples:
+        reasoner = TemplateReasoner(session.world, config.captions)
+        return [reasoner.reason(example) for example in examples]
+    teacher = make_model(ModelSpec.parse(config.teacher, {}), session.world)
+    found, counts = teach(teacher, examples, TRIES, config.seed, MAX_TOKENS, session.world)
+    session.notes["teacher"] = {"model": teacher.name, **counts}
+    return found

@@ -23,7 +23,7 @@ RENAMED = {  # names of TRL's metrics that say more in one word
     "grad_norm": "grad_norm",
     "mean_token_accuracy": "token_accuracy",
 }
-KEPT = ("loss", "reward", "reward_std", "kl", "entropy", "num_tokens", "step_time", "policy_loss")
+KEPT = ("loss", "reward", "reward_std", "kl", "entropy", "step_time", "policy_loss")
 
 
 class Watch(TrainerCallback):
