@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from vrsim.protocols import PROTOCOLS
-from vrsim.published import PUBLISHED, PublishedRow, published
+from vrsim.published import ABLATION, PUBLISHED, PublishedRow, published
 from vrsim.scoring import implied_base_rate
+from vrsim.suites import VARIANTS
 from vrsim.tables import published_tables
 from vrsim.worlds import BUILT_IN
 
@@ -143,3 +144,22 @@ def test_the_tables_have_a_cell_for_every_number_and_a_dash_for_what_is_not_told
     assert all(".490" <= row[-1] <= ".500" for row in rows.values())
     assert len(published_tables(published("agent4rec-1to1"))) == 5  # films by three sources, games by two
     assert published_tables([]) == []
+
+
+ABLATION_TABLE = """
+| SFT | .585 | .679 | .442 | .381 |
+| GRPO, no CoT | .580 | .592 | .324 | .263 |
+| GRPO, no comments | .695 | .705 | .618 | .577 |
+| GRPO, no captions | .680 | .686 | .609 | .569 |
+| GRPO | .715 | .727 | .646 | .602 |
+"""  # accuracy, F1, accuracy with m = 3 and 4: MicroLens-100K, AAAI 2026
+
+
+def test_the_ablation_is_that_of_the_paper_and_names_variants_of_the_suite():
+    told = {row.simulator: row for row in ABLATION}
+    assert list(told) == list(lines(ABLATION_TABLE))
+    for name, cells in lines(ABLATION_TABLE).items():
+        accuracy, f1, *chosen = map(float, cells)
+        assert told[name].judgment == {"accuracy": accuracy, "f1": f1}, name
+        assert told[name].selection == dict(zip((3, 4), chosen, strict=True)), name
+    assert set(told) < {variant.name for variant in VARIANTS}

@@ -16,7 +16,7 @@ from vrsim.recommender import BLOCK, ItemTransitions, RankedCandidates, Recommen
 from vrsim.world import World
 from vrsim.world_files import digest, is_world, locked, read_world, staged, write_world
 
-__all__ = ["TRANSITIONS", "BuildConfig", "build", "make_config", "make_world", "versions"]
+__all__ = ["TRANSITIONS", "BuildConfig", "build", "make_config", "make_world", "rank_all", "versions"]
 
 RANKINGS = ("candidates", "target_ranks", "blocks", "block_scores")  # what the recommender says of a world
 TRANSITIONS = "transitions"  # the recommender that needs no training library
@@ -128,7 +128,7 @@ def make_world(
     none = np.empty((0, 0), np.int32)
     unranked = dict.fromkeys(RANKINGS, none)
     world = World(name, interactions, data.catalog, data.users, **unranked, manifest={"config": asdict(config)})
-    rankings = _rank_all(recommender, world, config.candidates, progress) if listed is None else _placed(listed, world)
+    rankings = rank_all(recommender, world, config.candidates, progress) if listed is None else _placed(listed, world)
     manifest = {
         "config": asdict(config),
         "data": dict(data.origin),
@@ -154,7 +154,7 @@ def _frozen(array: np.ndarray | None) -> np.ndarray | None:
     return view
 
 
-def _rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> dict[str, np.ndarray]:
+def rank_all(recommender: Recommender, world: World, depth: int, progress: Progress) -> dict[str, np.ndarray]:
     """The RANKINGS of a world: what ``rank_unseen`` says of every held-out position."""
     users, t = world.held_out
     batch = max(1, 4_000_000 // (world.n_items + 1))  # 16 MB of scores at a time

@@ -7,14 +7,15 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from vrsim.audit import Audited
+from vrsim.audit import Audited, Lift
 from vrsim.bench import Row
 from vrsim.estimates import Estimate
 from vrsim.models.ledger import Usage
 from vrsim.numerals import number, p_value
 from vrsim.published import PublishedRow
+from vrsim.variants import Compared
 
-__all__ = ["audit_tables", "costs_table", "published_tables", "result_tables"]
+__all__ = ["ablation_tables", "audit_tables", "costs_table", "published_tables", "result_tables"]
 
 
 def result_tables(rows: Sequence[Row], world: str) -> list[Table | str]:
@@ -48,6 +49,34 @@ def audit_tables(rows: Sequence[Audited], impossible: Mapping[str, str], world: 
     tables += [f"not played: {agent}: {reason}\n" for agent, reason in skipped.items()]
     tables += [f"not asked: {question}: {reason}\n" for question, reason in impossible.items()]
     return [*tables, *(_lifts(row) for row in rows if row.lifts)]
+
+
+def ablation_tables(compared: Sequence[Compared], world: str, seeds: int) -> list[Table | str]:
+    """Two tables per set of questions: what each variant scores, and what it has over SFT and the best shortcut."""
+    tables: list[Table | str] = []
+    each = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    for found in compared:
+        judged, told = found.question.task == "judgment", any(row.published is not None for row in found.rows)
+        scores = _table(f"{world}, {found.question}", "variant")
+        for head in ("accuracy", *["f1"] * judged, "each seed", "reward", *["published"] * told):
+            scores.add_column(head, justify="right")
+        differences = _table("", "variant")
+        for head in ("over SFT", "p", "over shortcut", "p"):
+            differences.add_column(head, justify="right", no_wrap=True)
+        best = max(row.accuracy.value for row in found.rows)
+        for row in found.rows:
+            f1 = [number(row.f1.value)] if row.f1 else []
+            own = [" ".join(map(number, row.by_seed)) or "-", number(row.reward, 2)]
+            published = [number(row.published)] if told else []
+            scores.add_row(row.variant, _cell(row.accuracy, row.accuracy.value == best), *f1, *own, *published)
+            differences.add_row(row.variant, *_lift(row.over_sft), *_lift(row.over_shortcut))
+        shortcut = f"; the best shortcut is {found.shortcut}, {number(found.score.value)}" if found.score else ""
+        tables += [scores, differences, f"{found.users} test users, {each}{escape(shortcut)}\n"]
+    return [*tables, "below a number its 95 % interval over users, not over trainings; p: paired, corrected by Holm\n"]
+
+
+def _lift(lift: Lift | None) -> tuple[str, str]:
+    return ("-", "-") if lift is None else (_signed(lift.difference.value), p_value(lift.p))
 
 
 def _shortcuts(row: Audited) -> Table:

@@ -1,4 +1,4 @@
-"""A small language model from nothing: its tokenizer, its shape, and next-title training on histories."""
+"""A small language model from nothing: its tokenizer, its shape, and its training on histories and rankings."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vrsim.errors import ModelError, OptionError
+from vrsim.models.pocket_teacher import TOP, Teacher, ask_recommender
 from vrsim.progress import Progress
 from vrsim.seeding import generator
 from vrsim.text.quoting import quote
@@ -24,11 +25,12 @@ CHAT = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 END, SPECIAL = "<|endoftext|>", ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")  # one token each, and ordinary text
+TAGS = ("Watched:", "\nShown:", "<think>", "</think>", "<answer>", "</answer>")  # one token each, and ordinary text
 PIECES = 1024  # byte-level pieces, the 256 bytes among them
 PHRASE = 6  # characters of a phrase at least
-WINDOW, BATCH = 32, 64  # titles of a training sequence, sequences of a step
+WINDOW, BATCH = 50, 64  # titles of a training sequence, sequences of a step
 PASSES, FEWEST, MOST = 12, 300, 2000  # over all histories; steps at least and at most
+SPREAD = 0.08  # standard deviation of new weights: so narrow a model learns nothing for long from the usual 0.02
 FORGET = 0.2  # at most this share of a window is left out: what came in between may be missing
 CHECKS = 12  # evenly spaced looks at the validation loss; the best weights are kept
 VALIDATED = 2000  # at most this many users
@@ -39,7 +41,7 @@ class PocketConfig:
     """The shape of the model and its training."""
 
     hidden: int = 128  # width, a multiple of 8
-    layers: int = 3
+    layers: int = 5
     steps: int = 0  # of 64 windows, 0 = 12 passes over the histories, at least 300 and at most 2,000 steps
     seed: int = 0
 
@@ -108,7 +110,8 @@ def train(world: World, config: PocketConfig, progress: Progress) -> "tuple[Qwen
     """The model, its tokenizer and a report; trained on what the recommender of ``world`` may see.
 
     The last of those interactions of each user is left for validation, as RecBole leaves it. A training sequence is the
-    template ``titles`` over a window of the history; the loss is taken on the titles.
+    template ``titles`` over a window of the history. After each title the loss is that of the next one, and that of the
+    titles which the recommender would show (vrsim.models.pocket_teacher), where it can say.
     """
     torch = import_torch()
 
@@ -117,7 +120,9 @@ def train(world: World, config: PocketConfig, progress: Progress) -> "tuple[Qwen
         [0, *tokenizer.convert_tokens_to_ids([title_token(world, i) for i in range(1, world.n_items + 1)])]
     )
     before = tokenizer(TITLES.selection.format(history=""), add_special_tokens=False)["input_ids"]
-    histories = _Histories(world, tokens, np.array(before), generator(config.seed, "pocket"))
+    rng = generator(config.seed, "pocket")
+    teacher = ask_recommender(world, config.hidden // 2, rng, progress)
+    histories = _Histories(world, tokens, np.array(before), teacher, rng)
     if not histories.steps_of_a_pass():
         raise ModelError(
             f"world {world.name!r} has no user with {world.holdout + 3} interactions, of which {world.holdout} are "
@@ -126,6 +131,8 @@ def train(world: World, config: PocketConfig, progress: Progress) -> "tuple[Qwen
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = _make(len(tokenizer), config, tokenizer)
+        if teacher is not None:
+            _place(model, tokens, teacher.likeness)
         report = _fit(model, histories, config, progress)
     parameters = sum(weight.numel() for weight in model.parameters())
     return model.eval(), tokenizer, {"parameters": parameters, "vocabulary": len(tokenizer), **report}
@@ -140,7 +147,8 @@ def _make(vocabulary: int, config: PocketConfig, tokenizer: Any) -> "Qwen2ForCau
         intermediate_size=4 * config.hidden,
         num_hidden_layers=config.layers,
         num_attention_heads=4,
-        num_key_value_heads=2,
+        num_key_value_heads=4,
+        initializer_range=SPREAD,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
         attention_dropout=0.1,
@@ -151,12 +159,27 @@ def _make(vocabulary: int, config: PocketConfig, tokenizer: Any) -> "Qwen2ForCau
     return Qwen2ForCausalLM(shape)
 
 
+def _place(model: "Qwen2ForCausalLM", tokens: np.ndarray, likeness: np.ndarray) -> None:
+    """Let titles that the recommender finds alike start near each other."""
+    import torch
+
+    ids = torch.from_numpy(tokens[1:])
+    with torch.no_grad():
+        weights = model.model.embed_tokens.weight
+        weights[ids] *= 0.1
+        weights[ids, : likeness.shape[1]] += SPREAD / 2 * torch.from_numpy(likeness[1:])
+
+
 class _Histories:
     """Training windows and validation questions as token ids."""
 
-    def __init__(self, world: World, tokens: np.ndarray, before: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(
+        self, world: World, tokens: np.ndarray, before: np.ndarray, teacher: Teacher | None, rng: np.random.Generator
+    ) -> None:
         interactions = world.interactions
         self._tokens = tokens[interactions.items]  # int64 (interactions,)
+        nobody = np.zeros((len(interactions), TOP), np.int32)
+        self._shown = tokens[nobody if teacher is None else teacher.top]  # int64 (interactions, TOP), 0 = unknown
         self._begin, self._end = interactions.offsets[:-1], interactions.offsets[1:] - world.holdout - 1
         self._before, self._rng = before, rng
         self.size = len(before) + WINDOW
@@ -167,7 +190,9 @@ class _Histories:
         return max(1, int(lengths.sum() / WINDOW + len(lengths) / 2) // BATCH) if len(lengths) else 0
 
     def batches(self) -> Any:
-        """One pass: tokens and targets int64 (BATCH, size), -100 = no loss. Each title is a target at most once."""
+        """One pass: tokens and targets int64 (BATCH, size), -100 = no loss, and what the recommender shows in place of
+        each target, int64 (BATCH, size, TOP), 0 = unknown. Each title is a target at most once.
+        """
         starts, ends = [], []
         for begin, end in zip(self._begin.tolist(), self._end.tolist(), strict=True):
             first = begin + int(self._rng.integers(WINDOW))
@@ -178,8 +203,9 @@ class _Histories:
         for part in np.array_split(order, max(1, len(order) // BATCH)):
             yield self._rows([(starts[i], ends[i]) for i in part])
 
-    def _rows(self, windows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    def _rows(self, windows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         tokens = np.zeros((len(windows), self.size), np.int64)
+        shown = np.zeros((*tokens.shape, TOP), np.int64)
         targets = np.full(tokens.shape, -100, np.int64)
         lead = len(self._before)
         for row, (start, end) in enumerate(windows):
@@ -188,11 +214,15 @@ class _Histories:
             kept = kept[self._rng.random(len(kept)) >= FORGET * self._rng.random()]
             tokens[row, :lead] = self._before
             tokens[row, lead : lead + len(kept)] = self._tokens[kept]
-            targets[row, lead : lead + len(kept)] = np.where(kept >= start, self._tokens[kept], -100)
-        return tokens, targets
+            new = kept >= start
+            targets[row, lead : lead + len(kept)] = np.where(new, self._tokens[kept], -100)
+            shown[row, lead : lead + len(kept)] = np.where(new[:, None], self._shown[kept], 0)
+        return tokens, targets, shown
 
-    def validation(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Token ids int64 (users, size), where the last known one stands int64 (users,), and the next title."""
+    def validation(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Token ids int64 (users, size), where the last known one stands int64 (users,), the next title, and what the
+        recommender shows in place of it, int64 (users, TOP).
+        """
         users = np.flatnonzero(self._end - self._begin >= 1)
         users = users[np.linspace(0, len(users) - 1, min(len(users), VALIDATED)).astype(np.int64)]
         tokens = np.zeros((len(users), self.size), np.int64)
@@ -202,13 +232,12 @@ class _Histories:
             known = self._tokens[max(begin, end - WINDOW) : end]
             tokens[row, len(self._before) : len(self._before) + len(known)] = known
             last[row] = len(self._before) + len(known) - 1
-        return tokens, last, self._tokens[self._end[users]]
+        return tokens, last, self._tokens[self._end[users]], self._shown[self._end[users]]
 
 
 def _fit(model: "Qwen2ForCausalLM", histories: _Histories, config: PocketConfig, progress: Progress) -> dict[str, Any]:
     """Train, keep the weights with the best validation loss, and report it."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     steps = config.steps or int(np.clip(PASSES * histories.steps_of_a_pass(), FEWEST, MOST))
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
@@ -217,39 +246,53 @@ def _fit(model: "Qwen2ForCausalLM", histories: _Histories, config: PocketConfig,
     optimizer = torch.optim.AdamW(groups, lr=2e-3, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps + 1, pct_start=0.1)
     checks = set(np.linspace(0, steps, CHECKS + 1).astype(int).tolist()[1:])
-    best, kept, done = np.inf, {}, 0
+    best, told, kept, done = np.inf, np.inf, {}, 0
     model.train()
     while done < steps:
-        for tokens, targets in histories.batches():
-            logits = model(input_ids=torch.from_numpy(tokens)).logits[:, :-1]
-            loss = cross_entropy(logits.flatten(0, 1), torch.from_numpy(targets)[:, 1:].flatten())
+        for batch in histories.batches():
+            tokens, targets, shown = map(torch.from_numpy, batch)
+            asked = targets[:, 1:] >= 0
+            hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
+            loss = sum(_losses(model.lm_head(hidden[asked]), targets[:, 1:][asked], shown[:, 1:][asked]))
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             done += 1
-            progress(done, steps, f"pocket: next-title loss {loss.item():.2f}")
+            progress(done, steps, f"pocket: loss {loss.item():.2f}")
             if done in checks:
-                loss_now = _validate(model, histories)
-                if loss_now < best:
-                    best, kept = loss_now, {name: value.clone() for name, value in model.state_dict().items()}
+                next_title, likely = _validate(model, histories)
+                if next_title + likely < best:
+                    best, told = next_title + likely, next_title
+                    kept = {name: value.clone() for name, value in model.state_dict().items()}
             if done == steps:
                 break
     model.load_state_dict(kept)
-    return {"steps": steps, "validation_loss": round(best, 4)}
+    return {"steps": steps, "validation_loss": round(told, 4)}
 
 
-def _validate(model: "Qwen2ForCausalLM", histories: _Histories) -> float:
-    """Mean loss of the next title after each validated user's history, in nats."""
+def _losses(logits: Any, target: Any, shown: Any) -> tuple[Any, Any]:
+    """Mean losses in nats: of the next titles int64 (B,), and of those shown instead, int64 (B, TOP), 0 = unknown."""
     import torch
 
-    tokens, last, target = map(torch.from_numpy, histories.validation())
+    weights = torch.log_softmax(logits, -1)  # (B, vocabulary)
+    known = shown > 0
+    likely = (weights.gather(1, shown) * known).sum() / known.sum().clamp(min=1)
+    return -weights.gather(1, target[:, None]).mean(), -likely
+
+
+def _validate(model: "Qwen2ForCausalLM", histories: _Histories) -> tuple[float, float]:
+    """Both mean losses after each validated user's history."""
+    import torch
+
+    tokens, last, target, shown = map(torch.from_numpy, histories.validation())
     model.eval()
-    losses = []
+    logits = []
     with torch.inference_mode():
         for part in torch.arange(len(tokens)).split(256):
             hidden = model.model(input_ids=tokens[part]).last_hidden_state[torch.arange(len(part)), last[part]]
-            losses.append(torch.nn.functional.cross_entropy(model.lm_head(hidden), target[part], reduction="none"))
+            logits.append(model.lm_head(hidden))
+        losses = _losses(torch.cat(logits), target, shown)
     model.train()
-    return float(torch.cat(losses).mean())
+    return float(losses[0]), float(losses[1])

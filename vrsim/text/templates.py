@@ -26,6 +26,9 @@ class Template:
     judgment: str
     selection: str
     lines: Literal["full", "titles"] = "full"  # what is said of an item: everything that is known, or its title
+    marks: Literal["before", "behind"] = (
+        "before"  # where the label of a candidate stands; behind: right behind its title
+    )
     chat: bool = True  # messages for a chat template; else one text that the model goes on with
     options: Literal["labels", "titles"] = "labels"  # what the probabilities are asked of
     reasoning: bool = True  # a well-formed reply thinks before it answers
@@ -99,9 +102,10 @@ POCKET = Template(
     name="pocket",
     version=1,
     system="",
-    judgment="Watched:{history}\nShown:{candidates}\nTake it?",
-    selection="Watched:{history}\nShown:{candidates}\nTake:",
+    judgment="Watched:{history}\nShown:{candidates}",
+    selection="Watched:{history}\nShown:{candidates}",
     lines="titles",
+    marks="behind",
     chat=False,
     reasoning=False,
 )

@@ -1,6 +1,7 @@
 """From observations to prompts: what the world knows about a history and a slate, in the words of a template."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +105,12 @@ class Writer:
         self._items: list[str | None] = [None] * (world.n_items + 1)
         self._lengths: dict[str, int] = {}  # tokens of each line that was counted
 
+    def about(self, world: World) -> "Writer":
+        """The same writer about other interactions with the same items."""
+        other = copy(self)
+        other._world = world
+        return other
+
     def item(self, item: int) -> str:
         """An item in words, quoted."""
         words = self._items[item]
@@ -155,9 +162,8 @@ class Writer:
         task = "judgment" if size == 1 else "selection"
         labels = labels_of(task, max(2, size))
         frame = getattr(template, task).replace("{labels}", _either(labels))
-        marks = ["- "] if task == "judgment" else [f"{label}. " for label in labels]
         shown = np.take_along_axis(slate, order, axis=1).tolist()
-        candidates = [[mark + self.item(i) for mark, i in zip(marks, items, strict=True)] for items in shown]
+        candidates = self._candidates(shown, labels if task == "selection" else ())
         lines = self.history(observations)
         cut = self._cut(frame, lines, candidates)
         between = "\n" if template.lines == "full" else ""
@@ -175,6 +181,14 @@ class Writer:
             else:
                 prompts.append(Prompt((), template.system + text, weighed))
         return Written(prompts, labels, order, cut)
+
+    def _candidates(self, shown: list[list[int]], labels: Sequence[str]) -> list[list[str]]:
+        """The lines of the candidates; no ``labels`` = there is one and it needs none."""
+        if self.template.marks == "behind":
+            marks = labels or ("",)
+            return [[f" {self.item(i)}{mark}" for mark, i in zip(marks, items, strict=True)] for items in shown]
+        marks = [f"{label}. " for label in labels] or ["- "]
+        return [[mark + self.item(i) for mark, i in zip(marks, items, strict=True)] for items in shown]
 
     def _said(self, users: np.ndarray, history: np.ndarray) -> list[list[str]] | None:
         """What each user said about the items of the history: rating and comment, in words."""

@@ -5,8 +5,8 @@ from typing import Any, Literal, get_args
 
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.protocols import TASKS, get_protocol
-from vrsim.text.rewards import REPLY_REWARDS
 from vrsim.text.templates import get_template
+from vrsim.training.reward import find_reward
 
 __all__ = ["CURRICULA", "TRACKERS", "GrpoConfig", "SftConfig", "TrainConfig"]
 
@@ -32,6 +32,7 @@ class TrainConfig:
     captions: bool = True
     history: int = 0  # newest items that are shown, 0 = those that the protocol shows
     users: int = 0  # at most this many training users, 0 = all
+    earlier: int = 0  # at most this many earlier positions of theirs are asked about too, see vrsim.training.earlier
     validation: float = 0.1  # share of the training users who are left out of training, to check it on
     steps: int = 400  # optimizer steps
     batch: int = 64  # sequences of a step
@@ -60,6 +61,7 @@ class TrainConfig:
         least = {
             "history": 0,
             "users": 0,
+            "earlier": 0,
             "steps": 1,
             "batch": 1,
             "per_device": 0,
@@ -99,12 +101,10 @@ class SftConfig(TrainConfig):
     examples: int = 0  # different questions to learn from, 0 = new ones at every step
     reasoning: float = 0.1  # share of the replies that reason, where cot and the prompt have it
     teacher: str = ""  # model that writes the reasoning, "" = a template that says what the prompt shows
-    exposure: float = 0.0  # share of the sequences that show what the recommender shows, of pocket only
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _in_range(self, "reasoning", 0, 1)
-        _in_range(self, "exposure", 0, 1)
         if type(self.examples) is not int or self.examples < 0:
             raise OptionError(f"examples must be an integer from 0, found {self.examples!r}")
 
@@ -117,7 +117,7 @@ class GrpoConfig(TrainConfig):
     rollouts: int = 8  # replies to each prompt: a group
     max_tokens: int = 64  # of a reply
     temperature: float = 1.0
-    reward: str = "vragent-paper"  # see vrsim.text.rewards
+    reward: str = "vragent-paper"  # of vrsim.text.rewards, or module:function, see vrsim.training.reward
     beta: float = 0.001  # weight of the KL divergence from the model that training started with
     loss: str = "dapo"  # how TRL averages over tokens: grpo, dapo, dr_grpo, bnpo
     scale: str = "group"  # the advantage is divided by the standard deviation of the "group", the "batch", or "none"
@@ -140,8 +140,8 @@ class GrpoConfig(TrainConfig):
             _in_range(self, name, 0, most)
         if self.temperature == 0:
             raise OptionError("temperature must be above 0: the replies of a group must differ")
+        find_reward(self.reward)
         choices = {
-            "reward": tuple(REPLY_REWARDS),
             "curriculum": CURRICULA,
             "loss": ("grpo", "dapo", "dr_grpo", "bnpo"),
             "scale": ("group", "batch", "none"),

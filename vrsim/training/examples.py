@@ -1,7 +1,7 @@
 """Training questions: what a protocol asks the training users, in the words that an evaluation would use."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 
 import numpy as np
@@ -15,11 +15,13 @@ from vrsim.text.replies import labels_of
 from vrsim.text.writer import Writer, shown_order
 from vrsim.training.asked import prompts_of
 from vrsim.training.config import TrainConfig
+from vrsim.training.earlier import earlier_world
 from vrsim.world import World
 
 __all__ = ["Example", "Questions"]
 
 BATCH = 512  # questions that are written at once
+EARLIER = 4  # questions about earlier positions to each one about a held-out position
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Questions:
                 f"{config.protocol!r} has {len(users)} training users in world {world.name!r}, which are too few to "
                 f"train on and to leave {config.validation:g} of them for validation"
             )
+        self._earlier: tuple[World, np.ndarray] | None = None  # earlier selves of the training users, and who they are
         known_users = [np.unique(found[np.isin(found[:, 0], self.users)], axis=0) for found in positions.values()]
         self.positions = max(map(len, known_users))  # of the training users
 
@@ -73,6 +76,9 @@ class Questions:
         for draw in count():
             seed = derive(self.config.seed, "training", task, draw) % 2**32
             parts = [self._asked(self._episodes(task, m, seed), self.users, seed) for m in self._sizes(task)]
+            if self.config.earlier:
+                most = [EARLIER * len(index) for _, index in parts]
+                parts += [self._before(task, m, seed, n) for m, n in zip(self._sizes(task), most, strict=True)]
             written = [self._write(episodes, index, writer, seed) for episodes, index in parts]
             sizes = [len(index) for _, index in parts]
             for part in generator(seed, "order").permutation(np.repeat(np.arange(len(parts)), sizes)).tolist():
@@ -87,6 +93,16 @@ class Questions:
             found += islice(self._write(episodes, index[: -(-most // len(sizes))], writer, 0), most - len(found))
         return found
 
+    def _before(self, task: str, m: int, seed: int, most: int) -> tuple[Episodes, np.ndarray]:
+        """Questions about earlier positions of the training users, at most ``most`` of them."""
+        if self._earlier is None:
+            self._earlier = earlier_world(self.world, self.users, self.config.earlier, self.config.seed)
+        everyone = replace(get_protocol(self.config.protocol), test_share=0.0, test_users=0)
+        selves, owners = self._earlier
+        episodes = make_episodes(selves, everyone, task, m, "train", "all", seed)
+        episodes, index = self._asked(episodes, np.arange(len(owners)), seed)
+        return episodes, index[:most]
+
     def _sizes(self, task: str) -> tuple[int, ...]:
         return self.config.m if task == "selection" else (1,)
 
@@ -100,7 +116,7 @@ class Questions:
         return episodes, generator(seed, "questions").permutation(index)
 
     def _write(self, episodes: Episodes, index: np.ndarray, writer: Writer, seed: int) -> Iterator[Example]:
-        labels = labels_of(episodes.task, episodes.n_options)
+        labels, writer = labels_of(episodes.task, episodes.n_options), writer.about(episodes.world)
         for begin in range(0, len(index), BATCH):
             part = index[begin : begin + BATCH]
             observations = writer.seen(episodes.observe(part))
@@ -109,9 +125,10 @@ class Questions:
             if self.agent != "us-agent":
                 prompts = prompts_of(self.agent, episodes, part, self._model, seed)
             for row, (episode, prompt) in enumerate(zip(part.tolist(), prompts, strict=True)):
+                user, t = observations["position"][row].tolist()
                 yield Example(
                     episodes.task,
-                    tuple(observations["position"][row].tolist()),
+                    (user if episodes.world is self.world else int(self._earlier[1][user]), t),
                     tuple(item for item in observations["history"][row].tolist() if item)[int(written.cut[row]) :],
                     tuple(observations["slate"][row][written.order[row]].tolist()),
                     Prompt(prompt.messages, prompt.text),

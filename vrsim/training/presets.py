@@ -14,9 +14,11 @@ Config = TypeVar("Config", bound=TrainConfig)
 QWEN = "hf:Qwen/Qwen2.5-7B-Instruct"
 LORA = {"lora_rank": 8, "lora_alpha": 16, "gpu": True}
 
+POCKET = {"history": 50, "m": (1, 2, 3, 4)}
+
 PRESETS: dict[type[TrainConfig], dict[str, dict[str, Any]]] = {
     SftConfig: {
-        "pocket": {},
+        "pocket": POCKET | {"earlier": 40_000, "steps": 1000, "batch": 64, "learning_rate": 1e-3, "weight_decay": 0.05},
         # TALLRec (RecSys 2023): LoRA of rank 8 on a 7B model, learning rate 1e-4, batch of 128, 16, 64 or 256 examples.
         **{
             f"tallrec-{shots}": LORA
@@ -49,7 +51,9 @@ PRESETS: dict[type[TrainConfig], dict[str, dict[str, Any]]] = {
         | {"gradient_checkpointing": True, "per_device": 1},
     },
     GrpoConfig: {
-        "pocket": {},
+        "pocket": POCKET
+        | {"sft": "pocket", "steps": 200, "batch": 128, "rollouts": 8, "learning_rate": 2e-4, "max_tokens": 6}
+        | {"switch": 0.3, "mix": 0.4},
         # VRAgent-R1 (AAAI 2026): 2,000 users, batch of 16 prompts with 16 replies each, KL 0.001, 4 epochs.
         "vragent-paper": {
             "model": QWEN,
