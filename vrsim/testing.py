@@ -70,12 +70,14 @@ def without_future(world: World, positions: np.ndarray) -> World:
 class AgentContract:
     """What every agent owes the loop. Inherit and write ``make``."""
 
+    questions = QUESTIONS  # world, protocol, task, m; an agent that is made for one world asks about that one alone
+
     def make(self) -> Agent:
         """A fresh, unfitted agent."""
         raise TypeError("an AgentContract needs a make() that returns the agent to test")
 
     def _questions(self) -> list[Episodes]:
-        return [make_episodes(World.load(world), *question) for world, *question in QUESTIONS]
+        return [make_episodes(World.load(world), *question) for world, *question in self.questions]
 
     def _fitted(self, episodes: Episodes) -> Agent:
         agent = self.make()
