@@ -98,6 +98,15 @@ def test_fine_tuning_teaches_the_form_and_lowers_the_loss(warm_pocket):
     assert (checks[0], checks[-1]) == (0.0, 1.0)
 
 
+def test_the_questions_of_an_easier_protocol_can_come_first(tmp_path, small_pocket, tiny):
+    card = train_sft(sft(small_pocket, steps=4, lead="uniform", protocol="vragent-paper"), tmp_path / "run")
+    alone = train_sft(sft(small_pocket, steps=4, protocol="vragent-paper"), tmp_path / "alone")
+    assert card["hash"] != alone["hash"]
+    assert card["users"] == alone["users"]
+    tested = make_episodes(tiny, "vragent-paper", "selection").positions[:, 0]
+    assert not set(card["users"]) & set(tested.tolist())
+
+
 def test_a_checkpoint_is_an_agent_that_answers_test_users(tiny, warm_pocket):
     for task in ("judgment", "selection"):
         episodes = make_episodes(tiny, "uniform", task)

@@ -1,8 +1,8 @@
 """``pocket``: the language model that needs no download, built for one world and kept in the cache folder.
 
-A Qwen2 of about a million parameters whose tokenizer holds each title of the catalog as one token beside byte-level
-pieces, so that any text works. It is trained to name the next title of a history and nothing else: it answers
-through the probabilities of titles. Fine-tuning it is like that of any other causal model.
+A Qwen2 of 1.7 million parameters whose tokenizer holds each title of the catalog as one token beside byte-level
+pieces, so that any text works. It is trained to name the next title of a history and what the recommender would show,
+and nothing else: it answers through the probabilities of titles. Fine-tuning it is like that of any other causal model.
 """
 
 import hashlib

@@ -35,7 +35,6 @@ def start_card(
     if agent == "us-agent":
         own = {} if template.name == learner.completes else {"prompt": template.name}
         switches |= {name: getattr(config, name) for name in ("cot", "comments", "captions", "history")} | own
-    users = sorted({*questions.users.tolist(), *questions.validation_users.tolist()})
     return {
         "kind": KIND,
         "method": method,
@@ -51,7 +50,7 @@ def start_card(
         "origin": learner.origin,
         "lineage": list(learner.lineage),
         "config": asdict(config),
-        "users": users,
+        "users": sorted({*questions.users.tolist(), *questions.validation_users.tolist()}),
         "positions": questions.positions,
         "versions": versions(),
     }

@@ -97,6 +97,8 @@ class TrainConfig:
 class SftConfig(TrainConfig):
     """Supervised fine-tuning: the model learns to write the right reply."""
 
+    lead: str = ""  # protocol whose questions come first, "" = none: an easier one that teaches to compare candidates
+    lead_share: float = 0.5  # of the sequences
     agent: str = "us-agent"  # whose prompts: us-agent, or tallrec and mllm-msr, which are asked judgments
     examples: int = 0  # different questions to learn from, 0 = new ones at every step
     reasoning: float = 0.1  # share of the replies that reason, where cot and the prompt have it
@@ -105,6 +107,11 @@ class SftConfig(TrainConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _in_range(self, "reasoning", 0, 1)
+        _in_range(self, "lead_share", 0, 1)
+        if self.lead:
+            get_protocol(self.lead)
+            if self.examples:
+                raise OptionError("examples and lead do not go together: few examples come from one protocol")
         if type(self.examples) is not int or self.examples < 0:
             raise OptionError(f"examples must be an integer from 0, found {self.examples!r}")
 

@@ -48,7 +48,7 @@ class Questions:
         """``model`` answers what an agent asks before its question. Raises EpisodeError where the protocol has no
         training users, or too few.
         """
-        self.world, self.config, self._model = world, config, model
+        self.world, self.config, self.model = world, config, model
         self.agent = getattr(config, "agent", "us-agent")
         known = get_protocol(config.protocol).tasks
         self.tasks = tuple(task for task in config.tasks if task in known)
@@ -123,7 +123,7 @@ class Questions:
             written = writer.write(observations, shown_order(observations, seed))
             prompts: Iterator[Prompt] = iter(written.prompts)
             if self.agent != "us-agent":
-                prompts = prompts_of(self.agent, episodes, part, self._model, seed)
+                prompts = prompts_of(self.agent, episodes, part, self.model, seed)
             for row, (episode, prompt) in enumerate(zip(part.tolist(), prompts, strict=True)):
                 user, t = observations["position"][row].tolist()
                 yield Example(

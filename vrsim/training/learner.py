@@ -56,7 +56,7 @@ def load_learner(world: World, config: TrainConfig, progress: Progress) -> Learn
         raise UnknownNameError("kind of model to train", kind, KINDS)
     if kind != "pocket" and not target:
         raise OptionError(f"a model {kind!r} needs a name: {kind}:NAME or {kind}:FOLDER")
-    dtype = "float32" if not config.lora_rank else config.precision
+    dtype = _below(config) if config.lora_rank else "float32"
     if kind == "checkpoint":
         return _go_on(world, config, Path(target), dtype)
     if kind == "pocket":
@@ -88,7 +88,7 @@ def _go_on(world: World, config: TrainConfig, folder: Path, dtype: str) -> Learn
         import peft
 
         checkpoint = find_checkpoint(trained.base)
-        below = load_model(checkpoint, None, config.precision, "cpu")
+        below = load_model(checkpoint, None, _below(config), "cpu")
         model = peft.PeftModel.from_pretrained(below, trained.folder, is_trainable=True)
     else:
         checkpoint = find_checkpoint(str(trained.folder))
@@ -98,6 +98,15 @@ def _go_on(world: World, config: TrainConfig, folder: Path, dtype: str) -> Learn
     base = trained.base or (str(trained.folder) if config.lora_rank else "")
     lineage = (*trained.card["lineage"], trained.step)
     return Learner(_ready(model, tokenizer), tokenizer, base, trained.name, trained.card["completes"], lineage)
+
+
+def _below(config: TrainConfig) -> str:
+    """The precision of the weights below adapters."""
+    import torch
+
+    if config.precision == "auto":
+        return "bfloat16" if torch.cuda.is_available() else "float32"
+    return config.precision
 
 
 def _adapted(model: Any, config: TrainConfig) -> Any:

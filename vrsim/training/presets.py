@@ -15,10 +15,13 @@ QWEN = "hf:Qwen/Qwen2.5-7B-Instruct"
 LORA = {"lora_rank": 8, "lora_alpha": 16, "gpu": True}
 
 POCKET = {"history": 50, "m": (1, 2, 3, 4)}
+FINE_TUNED = POCKET | {"earlier": 40_000, "steps": 1000, "batch": 64, "learning_rate": 1e-3, "weight_decay": 0.05}
 
 PRESETS: dict[type[TrainConfig], dict[str, dict[str, Any]]] = {
     SftConfig: {
-        "pocket": POCKET | {"earlier": 40_000, "steps": 1000, "batch": 64, "learning_rate": 1e-3, "weight_decay": 0.05},
+        "pocket": FINE_TUNED,
+        # Where the right answer is the one that the recommender likes least, candidates are not compared for long.
+        "pocket-led": FINE_TUNED | {"lead": "uniform", "lead_share": 0.6, "steps": 1600},
         # TALLRec (RecSys 2023): LoRA of rank 8 on a 7B model, learning rate 1e-4, batch of 128, 16, 64 or 256 examples.
         **{
             f"tallrec-{shots}": LORA
@@ -52,7 +55,7 @@ PRESETS: dict[type[TrainConfig], dict[str, dict[str, Any]]] = {
     },
     GrpoConfig: {
         "pocket": POCKET
-        | {"sft": "pocket", "steps": 200, "batch": 128, "rollouts": 8, "learning_rate": 2e-4, "max_tokens": 6}
+        | {"sft": "pocket", "steps": 200, "batch": 128, "rollouts": 8, "learning_rate": 5e-5, "max_tokens": 6}
         | {"switch": 0.3, "mix": 0.4},
         # VRAgent-R1 (AAAI 2026): 2,000 users, batch of 16 prompts with 16 replies each, KL 0.001, 4 epochs.
         "vragent-paper": {

@@ -173,6 +173,8 @@ def _need_gpu(config: TrainConfig) -> None:
             "this configuration wants a GPU and there is none; take a smaller preset, or set gpu=False to train on the "
             "CPU all the same"
         )
+    if config.precision == "bfloat16" and not torch.cuda.is_available():
+        raise TrainingError("precision=bfloat16 needs a GPU and there is none; leave it at auto")
 
 
 def _need_trackers(config: TrainConfig) -> None:

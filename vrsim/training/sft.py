@@ -1,17 +1,21 @@
 """Supervised fine-tuning: the model learns to write the right reply to each question."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from vrsim.errors import TrainingError
 from vrsim.models.names import ModelSpec, make_model
 from vrsim.models.tokens import Tokens
 from vrsim.progress import Progress, silent
 from vrsim.text.replies import tagged
 from vrsim.text.templates import US_AGENT_DIRECT
 from vrsim.training.config import SftConfig
-from vrsim.training.examples import Example
+from vrsim.training.examples import Example, Questions
 from vrsim.training.run import Session, carry_out, common_settings
 from vrsim.training.teacher import teach
 from vrsim.training.traces import TemplateReasoner, mixed
@@ -34,7 +38,10 @@ def train_sft(config: SftConfig, out: Path, progress: Progress = silent) -> dict
 def _trainer(session: Session, callbacks: list[Any]) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    settings = SFTConfig(**common_settings(session), max_length=None)
+    in_order = (
+        {} if session.config.examples else {"train_sampling_strategy": "sequential"}
+    )  # the rows are drawn already
+    settings = SFTConfig(**common_settings(session), **in_order, max_length=None)
     return SFTTrainer(
         session.learner.model,
         settings,
@@ -59,13 +66,30 @@ def _data_set(session: Session) -> Any:
 
 
 def _pairs(session: Session) -> list[tuple[Example, str]]:
-    """Questions with the replies to learn.
+    """All questions with the replies to learn, in the order in which they are learned."""
+    config: SftConfig = session.config
+    total = config.examples or config.steps * config.batch
+    first = round(config.lead_share * total) if config.lead else 0
+    return (_drawn(_led(session), first) if first else []) + _drawn(session, total - first)
+
+
+def _led(session: Session) -> Session:
+    """The session with the questions of the protocol that comes first, about no other users."""
+    own, lead = session.questions, session.config.lead
+    questions = Questions(session.world, replace(session.config, protocol=lead, lead=""), own.model)
+    questions.users = np.intersect1d(questions.users, own.users)
+    if not len(questions.users):
+        raise TrainingError(f"the protocols {lead!r} and {session.config.protocol!r} share no training user; set lead=")
+    return replace(session, questions=questions)
+
+
+def _drawn(session: Session, total: int) -> list[tuple[Example, str]]:
+    """Questions of one protocol with the replies to learn.
 
     Where the prompt asks for reasoning, a share of the replies reasons. The others answer the prompt that asks for
     none: too many written-out reasons raise the training reward and hurt the test (MLLMRec-R1, 2026).
     """
     config: SftConfig = session.config
-    total = config.examples or config.steps * config.batch
     if session.questions.agent != "us-agent":
         examples = islice(_questions(session, session.writer(MAX_TOKENS)), total)
         return [(example, example.labels[example.right]) for example in examples]
