@@ -120,6 +120,8 @@ def test_a_healthy_run_goes_on():
     rng = np.random.default_rng(0)
     rows = [{**HEALTHY, "answered": rng.uniform(0.6, 1), "top_answer": rng.uniform(0.3, 0.95)} for _ in range(500)]
     assert seen(rows) is None
+    spikes = [{**HEALTHY, "kl": 200.0 if step % 3 == 0 else 0.05} for step in range(60)]
+    assert seen(spikes) is None, "one improbable token is no collapse"
     learning = [{**HEALTHY, "answered": share} for share in np.linspace(0, 1, 100)]
     assert seen(learning) is None, "a model that does not know the form yet is not falling apart"
 

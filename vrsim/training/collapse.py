@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from statistics import median
 from typing import Any
 
 __all__ = ["Collapse"]
@@ -10,7 +11,8 @@ __all__ = ["Collapse"]
 class Collapse:
     """Watches the logged metrics of GRPO and says why a run should stop.
 
-    ``window`` logged steps are averaged. The limits are wide: what they catch does not come back. (GRPO with a small
+    What counts is the median of ``window`` logged steps: the estimate of KL has outliers of a hundred nats where one
+    improbable token was drawn. The limits are wide: what they catch does not come back. (GRPO with a small
     KL weight has been seen to turn into gibberish within a few steps, with the reward still high just before.)
     """
 
@@ -29,7 +31,7 @@ class Collapse:
             value = row.get(name)
             if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
                 return f"{name} is {value} at step {step}: the weights are no numbers any more"
-        means = {name: self._mean(name, row.get(name)) for name in ("answered", "kl", "top_answer")}
+        means = {name: self._usual(name, row.get(name)) for name in ("answered", "kl", "top_answer")}
         if means["kl"] is not None and means["kl"] > self.KL_MOST:
             return f"KL is {means['kl']:.1f} nats per token at step {step}, above {self.KL_MOST:g}"
         answered = means["answered"]
@@ -43,9 +45,9 @@ class Collapse:
             return f"{means['top_answer']:.0%} of the answers are the same label at step {step}"
         return ""
 
-    def _mean(self, name: str, value: Any) -> float | None:
-        """The mean of the last ``window`` values, None before there are as many."""
+    def _usual(self, name: str, value: Any) -> float | None:
+        """The median of the last ``window`` values, None before there are as many."""
         if isinstance(value, int | float):
             self._seen.setdefault(name, deque(maxlen=self.window)).append(float(value))
         seen = self._seen.get(name, ())
-        return sum(seen) / len(seen) if len(seen) == self.window else None
+        return median(seen) if len(seen) == self.window else None

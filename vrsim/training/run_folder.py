@@ -123,7 +123,7 @@ class TrainingFolder:
 def _manifest(path: Path, config: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     now = json.loads(json.dumps({"config": config, **facts}))
     file = path / TRAINING
-    if not file.exists():
+    if not (path / METRICS).exists():  # nothing was trained here yet, whatever was asked for
         return now | {"started_at": datetime.now(UTC).isoformat(timespec="seconds"), "finished": False}
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
