@@ -1,6 +1,7 @@
 """What the commands share: the application, the two consoles, and how rows are printed."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -9,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 import vrsim
+from vrsim.errors import OptionError
+from vrsim.naming import parse_value
 
-__all__ = ["Json", "app", "err_console", "out_console", "print_rows"]
+__all__ = ["Json", "app", "err_console", "out_console", "print_rows", "read_settings"]
 
 app = typer.Typer(
     help="vrsim: a gym for simulated users of recommender systems.",
@@ -30,6 +33,19 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
     if show:
         print(vrsim.__version__)
         raise typer.Exit
+
+
+def read_settings(options: Sequence[str], **own: Any) -> dict[str, Any]:
+    """The settings that were given: ``own`` ones that are not None, and NAME=VALUE ones. Raises OptionError."""
+    given = {name: value for name, value in own.items() if value is not None}
+    for text in options:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise OptionError(f"expected --option NAME=VALUE, found {text!r}")
+        if name in given:
+            raise OptionError(f"{name} is given twice")
+        given[name] = parse_value(value)
+    return given
 
 
 def print_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:

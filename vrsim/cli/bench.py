@@ -12,9 +12,8 @@ import typer
 from rich.markup import escape
 
 import vrsim
-from vrsim.cli.app import Json, app, err_console, out_console
+from vrsim.cli.app import Json, app, err_console, out_console, read_settings
 from vrsim.errors import OptionError, UnknownNameError
-from vrsim.naming import parse_value
 
 if TYPE_CHECKING:
     from vrsim.bench import BenchConfig, Budget
@@ -84,7 +83,7 @@ def bench(
         from vrsim.us_ablation import AblationConfig
 
         own = {"world": world, "protocol": _one(protocol), "model": model}
-        config = AblationConfig(preset or "pocket", _settings(own, option), *asked)
+        config = AblationConfig(preset or "pocket", read_settings(option, **own), *asked)
         _ablation(config, folder, limits, out is None, as_json)
         return
     from vrsim.registry import baselines
@@ -187,18 +186,6 @@ def _one(protocol: list[str] | None) -> str | None:
     if protocol and len(protocol) > 1:
         raise OptionError(f"--suite us-ablation trains for one protocol, found {', '.join(protocol)}")
     return protocol[0] if protocol else None
-
-
-def _settings(own: dict[str, Any], option: list[str]) -> dict[str, Any]:
-    given = {name: value for name, value in own.items() if value is not None}
-    for text in option:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise OptionError(f"expected --option NAME=VALUE, found {text!r}")
-        if name in given:
-            raise OptionError(f"{name} is given twice")
-        given[name] = parse_value(value)
-    return given
 
 
 def _simulators(model: str, config: "BenchConfig") -> tuple[tuple[str, ...], dict[str, str]]:

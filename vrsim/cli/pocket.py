@@ -8,9 +8,8 @@ import typer
 from rich.markup import escape
 
 import vrsim
-from vrsim.cli.app import Json, app, out_console
-from vrsim.errors import OptionError
-from vrsim.naming import check_options, parse_value
+from vrsim.cli.app import Json, app, out_console, read_settings
+from vrsim.naming import check_options
 
 __all__ = ["pocket_build"]
 
@@ -47,12 +46,7 @@ def pocket_build(
     from vrsim.models.pocket_training import PocketConfig
     from vrsim.progress import progress_bar
 
-    given = {}
-    for text in option:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise OptionError(f"expected --option NAME=VALUE, found {text!r}")
-        given[name] = parse_value(value)
+    given = read_settings(option)
     check_options("the pocket model", PocketConfig, given)
     config = PocketConfig(**given)
     loaded = vrsim.World.load(world)

@@ -9,9 +9,7 @@ import typer
 from rich.markup import escape
 
 import vrsim
-from vrsim.cli.app import Json, app, err_console, out_console
-from vrsim.errors import OptionError
-from vrsim.naming import parse_value
+from vrsim.cli.app import Json, app, err_console, out_console, read_settings
 
 __all__ = ["grpo", "launcher", "presets", "sft"]
 
@@ -140,15 +138,7 @@ def _train(
     from vrsim.progress import progress_bar
     from vrsim.training.presets import make_training
 
-    given = {name: value for name, value in own.items() if value is not None}
-    for text in option:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise OptionError(f"expected --option NAME=VALUE, found {text!r}")
-        if name in given:
-            raise OptionError(f"{name} is given twice")
-        given[name] = parse_value(value)
-    config = make_training(kind, preset, given)
+    config = make_training(kind, preset, read_settings(option, **own))
     folder = out or Path("runs") / datetime.now().strftime(f"%Y-%m-%d-%H%M%S-{method}")
     try:
         with progress_bar(method) as progress:
