@@ -147,6 +147,12 @@ def test_what_is_no_checkpoint_is_refused_with_a_reason(tmp_path, warm_pocket):
         make_agent(f"checkpoint:{copy}")
 
 
+def test_a_checkpoint_is_not_fine_tuned_again(tmp_path, warm_pocket):
+    card = train_grpo(grpo(warm_pocket, steps=2, sft="pocket"), tmp_path / "run")
+    assert not (tmp_path / "run" / "sft").exists()
+    assert [step["method"] for step in card["lineage"]] == ["sft"]
+
+
 def test_the_card_says_where_the_model_comes_from(tmp_path, warm_pocket, tiny):
     card = train_grpo(grpo(warm_pocket, steps=4), tmp_path / "run")
     assert (card["world_hash"], card["protocol"], card["step"]) == (tiny.hash, "uniform", 4)

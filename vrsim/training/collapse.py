@@ -31,18 +31,18 @@ class Collapse:
             value = row.get(name)
             if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
                 return f"{name} is {value} at step {step}: the weights are no numbers any more"
-        means = {name: self._usual(name, row.get(name)) for name in ("answered", "kl", "top_answer")}
-        if means["kl"] is not None and means["kl"] > self.KL_MOST:
-            return f"KL is {means['kl']:.1f} nats per token at step {step}, above {self.KL_MOST:g}"
-        answered = means["answered"]
+        usual = {name: self._usual(name, row.get(name)) for name in ("answered", "kl", "top_answer")}
+        if usual["kl"] is not None and usual["kl"] > self.KL_MOST:
+            return f"KL is {usual['kl']:.1f} nats per token at step {step}, above {self.KL_MOST:g}"
+        answered = usual["answered"]
         if answered is not None:
             self._best = max(self._best, answered)
             if self._best > 0.1 and answered < self.ANSWERS_LOST * self._best:
                 return (
                     f"the share of replies with an answer fell from {self._best:.2f} to {answered:.2f} at step {step}"
                 )
-        if means["top_answer"] is not None and means["top_answer"] > self.ONE_ANSWER:
-            return f"{means['top_answer']:.0%} of the answers are the same label at step {step}"
+        if usual["top_answer"] is not None and usual["top_answer"] > self.ONE_ANSWER:
+            return f"{usual['top_answer']:.0%} of the answers are the same label at step {step}"
         return ""
 
     def _usual(self, name: str, value: Any) -> float | None:

@@ -120,7 +120,7 @@ class SftConfig(TrainConfig):
 class GrpoConfig(TrainConfig):
     """GRPO: the model is rewarded for what it says."""
 
-    sft: str = ""  # preset of vrsim train sft that comes first, "" = none
+    sft: str = ""  # preset of vrsim train sft that comes first, "" = none; a checkpoint needs none
     rollouts: int = 8  # replies to each prompt: a group
     max_tokens: int = 64  # of a reply
     temperature: float = 1.0

@@ -27,7 +27,7 @@ def train_grpo(config: GrpoConfig, out: Path, progress: Progress = silent) -> di
 
     The same call goes on with a run that was killed. Raises TrainingError and what worlds and models raise.
     """
-    if config.sft:
+    if config.sft and not config.model.startswith("checkpoint:"):
         shared = {field.name: getattr(config, field.name) for field in fields(TrainConfig) if field.name in SHARED}
         train_sft(make_training(SftConfig, config.sft, shared), out / FIRST, progress)
         config = replace(config, model=f"checkpoint:{out / FIRST}", sft="")
