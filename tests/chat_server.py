@@ -61,8 +61,9 @@ def faulty(share: float, delay: float = 0.0) -> Answer:
 
 
 def prompt_of(request: dict[str, Any]) -> str:
-    """The words of a request: its last message, or its text."""
-    return request["messages"][-1]["content"] if "messages" in request else request["prompt"]
+    """The words of a request: its last message without images, or its text."""
+    words = request["messages"][-1]["content"] if "messages" in request else request["prompt"]
+    return words if isinstance(words, str) else "".join(part.get("text", "") for part in words)
 
 
 class ChatServer:

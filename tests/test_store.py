@@ -71,7 +71,7 @@ def test_keys_do_not_change_from_version_to_version():
 
 @pytest.mark.parametrize("field", fields(Prompt), ids=lambda field: field.name)
 def test_every_part_of_a_prompt_changes_the_key(field):
-    other = {"messages": (("user", "x"),), "options": ("x",)}.get(field.name, "x")
+    other = {"messages": (("user", "x"),), "options": ("x",), "images": (b"x",)}.get(field.name, "x")
     keys = completion_keys("m", [Prompt(()), replace(Prompt(()), **{field.name: other})], SAMPLING)
     assert len(set(keys)) == 2
 

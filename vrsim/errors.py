@@ -15,6 +15,7 @@ __all__ = [
     "ResultsError",
     "TrainingError",
     "UnknownNameError",
+    "VideoError",
     "VrsimError",
     "WorldError",
 ]
@@ -58,6 +59,10 @@ class ModelError(VrsimError):
 
 class TrainingError(VrsimError):
     """A training run that cannot start, cannot go on, or must not."""
+
+
+class VideoError(VrsimError):
+    """A video that cannot be opened or decoded, or takes too long."""
 
 
 class BudgetError(VrsimError):

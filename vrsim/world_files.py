@@ -35,6 +35,7 @@ KNOWN = (  # every file that a world can have beside its manifest
     *(f"{name}.npy" for name in ("candidates", "target_ranks", "blocks", "block_scores")),
     *(f"{name}.parquet" for name in ("catalog", "users", "comments")),
     "recommender/config.json",
+    "recommender/features.safetensors",
     "recommender/weights.safetensors",
 )
 

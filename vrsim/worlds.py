@@ -5,7 +5,8 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +24,11 @@ from vrsim.building import (
 )
 from vrsim.data import Data
 from vrsim.errors import OptionError, UnknownNameError, WorldError
+from vrsim.item_tables import table_key, with_captions
 from vrsim.naming import parse_name, write_name
-from vrsim.progress import progress_bar
+from vrsim.progress import Progress, progress_bar
 from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender
+from vrsim.recommender.item_variants import variant_of
 from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 from vrsim.sources import SOURCES, ml_100k
 from vrsim.tiny import tiny_data
@@ -45,6 +48,42 @@ BUILT_IN = {  # name: what it is
 }
 
 
+@dataclass(frozen=True)
+class _Named:
+    """What the name of a built-in world says."""
+
+    source: str
+    config: BuildConfig
+    captions: str = ""  # the key of a table of captions, see vrsim.item_tables; "" = the data's own
+    tables: Mapping[str, Path] = field(default_factory=dict)  # the files named, by option
+
+    @property
+    def name(self) -> str:
+        """The name with exactly the options that differ from the defaults, in alphabetical order."""
+        changed = {f.name: getattr(self.config, f.name) for f in fields(self.config) if f.name != "options"}
+        usual = TRANSITIONS if self.source == "tiny" else "SASRec"
+        default = asdict(replace(BuildConfig(), recommender=usual))
+        options = {k: v for k, v in changed.items() if v != default[k]} | dict(self.config.options)
+        return write_name(self.source, options | ({"captions": self.captions} if self.captions else {}))
+
+    @property
+    def folder(self) -> Path:
+        return home() / "worlds" / quote(self.name, safe="=,")
+
+    @property
+    def tuned(self) -> BuildConfig:
+        """The configuration with the settings that a data set needs for the usual recommender."""
+        usual = variant_of(self.config.recommender).base == BuildConfig.recommender
+        if self.source not in SOURCES or not usual or "preset" in self.config.options:
+            return self.config
+        return replace(self.config, options={**SOURCES[self.source].options, **self.config.options})
+
+    def data(self) -> Data:
+        shortest = self.config.shortest
+        data = ml_100k(shortest) if self.source == "ml-100k" else SOURCES[self.source].load(shortest)
+        return with_captions(data, self.tables["captions"]) if self.captions else data
+
+
 def home() -> Path:
     """Where built worlds and trained recommenders are kept: VRSIM_HOME, else the user's cache folder."""
     return Path(os.environ.get("VRSIM_HOME") or platformdirs.user_cache_path("vrsim"))
@@ -60,34 +99,42 @@ def load(name: str | Path) -> World:
         if not folder.is_dir():
             raise WorldError(f"no world folder at {folder}")
         return read_world(folder)
-    source, config = _parse(name)
-    if source == "tiny":
+    named = _parse(name)
+    if named.source == "tiny":
         return _tiny(name)
-    folder = _folder(source, config)
-    if not folder.exists():
+    if not named.folder.exists():
         return build_named(name, exist_ok=True)
-    world = read_world(folder)
+    world = read_world(named.folder)
     made_with = world.manifest["recommender"].get("settings")
     if made_with is not None and importlib.util.find_spec("recbole"):
-        config = _tuned(source, config)
-        config = RecBoleConfig(config.recommender, config.options, config.seed)
-        if resolved_options(config) != made_with:
+        config = named.tuned
+        if resolved_options(RecBoleConfig(config.recommender, config.options, config.seed)) != made_with:
             raise WorldError(
-                f"world {name} was built with other default settings of {config.model} than this version of vrsim "
-                f"has; build it again with: vrsim world build {name} --force"
+                f"world {name} was built with other default settings of {config.recommender} than this version of "
+                f"vrsim has; build it again with: vrsim world build {name} --force"
             )
     return world
 
 
-def build_named(name: str, force: bool = False, exist_ok: bool = False) -> World:
-    """Build a built-in world into the cache folder, with a progress bar."""
-    source, config = _parse(name)
-    if source == "tiny":
+def build_named(name: str, force: bool = False, exist_ok: bool = False, captions: str | Path | None = None) -> World:
+    """Build a built-in world into the cache folder, with a progress bar.
+
+    ``captions``: a table of captions of its items, see vrsim.item_tables.with_captions; ``name`` can say it too
+    ("ml-100k:captions=captions.parquet"). The world's name then holds the key of the table's content.
+    """
+    named = _parse(name, captions)
+    if named.source == "tiny":
         return _tiny(name)
-    full, folder = _canonical(source, config), _folder(source, config)
-    with progress_bar(f"building world {full}") as progress:
-        data = _data(source, config)
-        return build(folder, data, _tuned(source, config), full, progress=progress, exist_ok=exist_ok, force=force)
+    for option, file in named.tables.items():
+        if str(file) == table_key(file):
+            raise WorldError(
+                f"world {named.name} is not built here, and {file} is only the key of its {option}: give the file"
+            )
+    config = named.tuned
+    if "vectors" in named.tables:
+        config = replace(config, options={**config.options, "vectors": str(named.tables["vectors"])})
+    with progress_bar(f"building world {named.name}") as progress:
+        return build(named.folder, named.data(), config, named.name, progress=progress, exist_ok=exist_ok, force=force)
 
 
 def listing() -> list[dict[str, str]]:
@@ -101,39 +148,26 @@ def listing() -> list[dict[str, str]]:
     return rows
 
 
-def _folder(source: str, config: BuildConfig) -> Path:
-    return home() / "worlds" / quote(_canonical(source, config), safe="=,")
-
-
-def _parse(name: str) -> tuple[str, BuildConfig]:
+def _parse(name: str, captions: str | Path | None = None) -> _Named:
     source, options = parse_name(name)
     if source not in BUILT_IN:
         raise UnknownNameError("world", source, BUILT_IN)
-    return source, make_config(TRANSITIONS if source == "tiny" else "SASRec", options)
-
-
-def _canonical(source: str, config: BuildConfig) -> str:
-    """The name with exactly the options that differ from the defaults, in alphabetical order."""
-    changed = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "options"}
-    default = asdict(replace(BuildConfig(), recommender=TRANSITIONS if source == "tiny" else "SASRec"))
-    return write_name(source, {k: v for k, v in changed.items() if v != default[k]} | dict(config.options))
-
-
-def _tuned(source: str, config: BuildConfig) -> BuildConfig:
-    """The configuration with the settings that a data set needs for the usual recommender."""
-    if source not in SOURCES or config.recommender != BuildConfig.recommender:
-        return config
-    return replace(config, options={**SOURCES[source].options, **config.options})
-
-
-def _data(source: str, config: BuildConfig) -> Data:
-    return ml_100k(config.shortest) if source == "ml-100k" else SOURCES[source].load(config.shortest)
+    if captions is not None:
+        if source == "tiny" or "captions" in options:
+            raise OptionError(f"world {name} takes no other captions")
+        options["captions"] = captions
+    tables = {}
+    if source != "tiny":
+        tables = {option: Path(str(options[option])) for option in ("captions", "vectors") if option in options}
+        options |= {option: table_key(file) for option, file in tables.items()}
+    key = options.pop("captions", "") if tables else ""
+    return _Named(source, make_config(TRANSITIONS if source == "tiny" else "SASRec", options), key, tables)
 
 
 @lru_cache(maxsize=16)
 def _tiny(name: str) -> World:
-    source, config = _parse(name)
-    return make_world(_canonical(source, config), tiny_data(), config)[0]
+    named = _parse(name)
+    return make_world(named.name, tiny_data(), named.config)[0]
 
 
 def load_recommender(world: World) -> Recommender:
@@ -153,10 +187,12 @@ def load_recommender(world: World) -> Recommender:
     return RecBoleRecommender.load(world.path / "recommender", world.interactions, world.catalog, world.holdout)
 
 
-def train_recommender(world: World, model: str, options: Mapping[str, Any]) -> "RecBoleRecommender":
+def train_recommender(
+    world: World, model: str, options: Mapping[str, Any], progress: Progress | None = None
+) -> "RecBoleRecommender":
     """Another RecBole model, trained on the same part of ``world``; kept in the cache folder for next time.
 
-    ``options`` are RecBole's settings, and ``seed``.
+    ``options`` are RecBole's settings, and ``seed``. Without ``progress`` there is a bar of its own.
     """
     from vrsim.recommender.recbole_models import RecBoleRecommender
 
@@ -167,10 +203,9 @@ def train_recommender(world: World, model: str, options: Mapping[str, Any]) -> "
     if not folder.exists():
         with locked(folder):
             if not folder.exists():
-                with progress_bar(f"training {model} on {world.name}") as progress:
-                    trained = RecBoleRecommender.train(
-                        config, world.interactions, world.catalog, world.holdout, progress
-                    )
+                bar = progress_bar(f"training {model} on {world.name}") if progress is None else nullcontext(progress)
+                with bar as show:
+                    trained = RecBoleRecommender.train(config, world.interactions, world.catalog, world.holdout, show)
                 with staged(folder) as private:
                     trained.save(private)
                 return trained

@@ -1,4 +1,4 @@
-"""The command line: ``vrsim bench``, ``play``, ``audit``, ``report``, ``train``, ``world``, ``pocket`` and lists.
+"""The command line: ``vrsim bench``, ``play``, ``audit``, ``report``, ``train``, ``caption``, ``world`` and so on.
 
 Exit codes: 0 done, 1 refused with a message, 2 wrong usage, 130 interrupted.
 """
@@ -7,7 +7,7 @@ import sys
 
 from rich.markup import escape
 
-from vrsim.cli import audit, bench, lists, play, pocket, protocols, train, worlds  # noqa: F401  each module adds its commands
+from vrsim.cli import audit, bench, caption, lists, play, pocket, protocols, train, worlds  # noqa: F401  each module adds its commands
 from vrsim.cli.app import app, err_console
 from vrsim.errors import VrsimError
 

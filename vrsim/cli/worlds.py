@@ -25,6 +25,9 @@ def world_build(
     items: Annotated[Path | None, typer.Option(help="Your items: item, title[, year, genres, caption].")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the new world (with --interactions).")] = None,
     ranked: Annotated[Path | None, typer.Option(help="Your recommender's candidates: user, item, rank.")] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="Captions in place of the data's own: item_id, caption (vrsim caption).")
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(help="KEY=VALUE: recommender, holdout, candidates, or a RecBole setting; repeat."),
@@ -37,10 +40,13 @@ def world_build(
 
       vrsim world build ml-100k
 
+      vrsim world build microlens-50k --captions captions.parquet
+
       vrsim world build --interactions log.csv --items items.csv --out my-world --option recommender=transitions
     """
     from vrsim import building, worlds
     from vrsim.data import read_data
+    from vrsim.item_tables import with_captions
     from vrsim.naming import parse_value
     from vrsim.progress import progress_bar
 
@@ -50,7 +56,7 @@ def world_build(
         for flag, value in {"--items": items, "--out": out, "--ranked": ranked, "--option": option}.items():
             if value:
                 raise OptionError(f"{flag} goes with --interactions; options of a built-in world stand in its name")
-        built = worlds.build_named(name, force)
+        built = worlds.build_named(name, force, captions=captions)
     else:
         if out is None:
             raise OptionError("--interactions needs --out, the folder of the new world")
@@ -66,6 +72,7 @@ def world_build(
             raise OptionError("--ranked brings its own recommender: of the options only holdout goes with it")
         config = building.make_config("SASRec", options)
         data = read_data(interactions, items, config.shortest)
+        data = data if captions is None else with_captions(data, captions)
         with progress_bar(f"building {out}") as progress:
             built = building.build(out, data, config, recommender=ranked, progress=progress, force=force)
     _print_world(built)
@@ -111,6 +118,9 @@ def _print_world(world: "vrsim.World") -> None:
         if "test_with_history" in about:
             lines["as RecBole"] = _metrics(about["test_with_history"]) + " (its default: the history competes)"
         lines["trained"] = f"{about['epochs']} epochs, best {about['best_epoch']}, {about['seconds']:.0f} s"
+    for feature, of in about.get("features", {}).items():
+        without = f", {of['items_without']:,} items without" if of["items_without"] else ""
+        lines[f"reads {feature}"] = f"{of['dimensions']} dimensions{without}"
     lines["unseen"] = f"target among the first 10 unseen items: {world.hits(10):.4f}"
     lines["holdout"] = f"{config['holdout']} per user, {world.candidates.shape[1]} ranked candidates each"
     lines["hash"] = world.hash

@@ -1,13 +1,13 @@
 """What an OpenAI-compatible server is sent for a prompt, and how its answer is read."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vrsim.models.images import data_url, user_place
 from vrsim.models.model import Completion, Prompt, Sampling
 from vrsim.models.option_logprobs import Token, option_logprobs
-from vrsim.models.sampling import until_stop
+from vrsim.models.sampling import prompt_key, until_stop
 from vrsim.seeding import derive
 
 __all__ = ["ADAPTABLE", "OWN", "BrokenReplyError", "adapt", "join_chunks", "read_reply", "request_body", "tokens_of"]
@@ -38,7 +38,7 @@ def request_body(model: str, prompt: Prompt, sampling: Sampling, extra: Mapping[
     if (stop := _stops(prompt, sampling)) and not chat:  # a chat may think aloud, and speak of its answer there
         body["stop"] = list(stop)
     if chat:
-        body["messages"] = [{"role": role, "content": _clean(text)} for role, text in prompt.messages]
+        body["messages"] = _messages(prompt)
     else:
         body["prompt"] = _clean(prompt.text if sampling.max_tokens else prompt.text + prompt.cue)
     if weighed:
@@ -130,9 +130,17 @@ def piece_of(choice: Mapping[str, Any]) -> tuple[str, str]:
     return words, delta.get("reasoning_content") or delta.get("reasoning") or ""
 
 
+def _messages(prompt: Prompt) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = [{"role": role, "content": _clean(text)} for role, text in prompt.messages]
+    if prompt.images:
+        last = messages[user_place(prompt)]
+        images = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in prompt.images]
+        last["content"] = [*images, {"type": "text", "text": last["content"]}]
+    return messages
+
+
 def _seed(prompt: Prompt, seed: int) -> int:
-    words = json.dumps([prompt.messages, prompt.text])
-    return derive(seed, "server", words) & 0x7FFFFFFF  # servers take 32 bits with a sign
+    return derive(seed, "server", prompt_key(prompt)) & 0x7FFFFFFF  # servers take 32 bits with a sign
 
 
 def _stops(prompt: Prompt, sampling: Sampling) -> tuple[str, ...]:

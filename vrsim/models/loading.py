@@ -9,7 +9,7 @@ from vrsim.errors import DependencyError, ModelError, UnknownNameError
 from vrsim.models.checkpoints import Checkpoint, first_sentence
 from vrsim.threads import import_torch
 
-__all__ = ["DTYPES", "load_model", "load_tokenizer", "quiet"]
+__all__ = ["DTYPES", "load_model", "load_processor", "load_tokenizer", "quiet", "sees"]
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 NO_MEMORY = "there is not enough memory for its weights; take a smaller model, or dtype=bfloat16"
@@ -29,11 +29,34 @@ def load_tokenizer(model: Checkpoint) -> Any:
     raise ModelError(f"{model.name} has no tokenizer that transformers can load: {reason}")
 
 
+def load_processor(model: Checkpoint) -> Any:
+    """What prepares words and images for a model that sees. Raises ModelError, DependencyError."""
+    transformers = _transformers()
+    try:
+        with quiet():
+            return transformers.AutoProcessor.from_pretrained(model.folder)
+    except ImportError as error:  # torchvision, and for some models more
+        raise DependencyError(
+            f"the images of {model.name} need more packages, torchvision at least: {first_sentence(error)}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = first_sentence(error)
+    raise ModelError(f"{model.name} has no processor for its images that transformers can load: {reason}")
+
+
+def sees(config: Any) -> bool:
+    """Whether a model's config has a vision part and transformers knows it as an image-text-to-text model."""
+    transformers = _transformers()
+    known = transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    return "vision_config" in config.sub_configs and type(config) in known
+
+
 def load_model(model: Checkpoint, adapter: Checkpoint | None, dtype: str, device_map: str) -> Any:
-    """A causal language model with its adapter, ready to answer. Raises ModelError.
+    """A causal language model with its adapter, ready to answer; one that sees where its config has a vision part.
 
     ``dtype``: one of DTYPES, "auto" = bfloat16 on GPUs, float32 without. ``device_map``: as in transformers,
     "auto" = spread over all GPUs, or the CPU where there are none. The adapter's weights stay beside the model's.
+    Raises ModelError.
     """
     transformers = _transformers()
     import safetensors
@@ -46,9 +69,13 @@ def load_model(model: Checkpoint, adapter: Checkpoint | None, dtype: str, device
     if dtype == "auto":
         dtype = "float32" if device_map == "cpu" else "bfloat16"
     place = {} if device_map == "cpu" else {"device_map": device_map}
+    kind = "a causal language model"
     try:
         with quiet():
-            loaded, report = transformers.AutoModelForCausalLM.from_pretrained(
+            auto = transformers.AutoModelForCausalLM
+            if sees(transformers.AutoConfig.from_pretrained(model.folder)):
+                auto, kind = transformers.AutoModelForImageTextToText, "a model that sees"
+            loaded, report = auto.from_pretrained(
                 model.folder, dtype=getattr(torch, dtype), output_loading_info=True, **place
             )
         missing = sorted(report["missing_keys"])
@@ -58,7 +85,7 @@ def load_model(model: Checkpoint, adapter: Checkpoint | None, dtype: str, device
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, safetensors.SafetensorError) as error:
         reason = NO_MEMORY if "can't allocate memory" in str(error) else first_sentence(error)
     if reason:
-        raise ModelError(f"{model.name} cannot be loaded as a causal language model: {reason}")
+        raise ModelError(f"{model.name} cannot be loaded as {kind}: {reason}")
     return (loaded if adapter is None else _add_adapter(loaded, adapter, model.name)).eval()
 
 

@@ -1,4 +1,7 @@
-"""Models that run in this process: causal language models of Hugging Face transformers, batched by length."""
+"""Models that run in this process: language models of Hugging Face transformers, batched by length.
+
+Those whose config has a vision part see the images of prompts (vrsim.models.vision).
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,11 +11,13 @@ from typing import Any, final
 
 from vrsim.errors import ModelError, OptionError
 from vrsim.models.checkpoints import ADAPTER_CONFIG, find_checkpoint
-from vrsim.models.loading import load_model, load_tokenizer, quiet
+from vrsim.models.images import check_images, refuse_images
+from vrsim.models.loading import load_model, load_processor, load_tokenizer, quiet, sees
 from vrsim.models.model import Completion, Done, Listener, Model, Prompt, Sampling, ignore
 from vrsim.models.sampling import Draw, Speaker, Stops, until_stop
 from vrsim.models.tokens import Request, Tokens, join_cue
-from vrsim.models.weighing import pad_left, weigh
+from vrsim.models.vision import Vision
+from vrsim.models.weighing import pad_left, weigh, weigh_beside
 from vrsim.text.writer import FRAME
 
 __all__ = ["LocalConfig", "LocalModel"]
@@ -69,7 +74,8 @@ class LocalModel(Model):
         facts = [str(checkpoint), *([f"adapter={adapter}"] if adapter else []), str(model.dtype).removeprefix("torch.")]
         if config.thinking is not None:
             facts.append(f"thinking={str(config.thinking).lower()}")
-        self._hold(model, tokenizer, f"hf:{','.join(facts)}", config.batch_tokens, config.thinking)
+        vision = Vision(load_processor(checkpoint), tokenizer) if sees(model.config) else None
+        self._hold(model, tokenizer, f"hf:{','.join(facts)}", config.batch_tokens, config.thinking, vision)
 
     @classmethod
     def around(
@@ -80,13 +86,21 @@ class LocalModel(Model):
         made._hold(model, tokenizer, name, batch_tokens, thinking)
         return made
 
-    def _hold(self, model: Any, tokenizer: Any, name: str, batch_tokens: int, thinking: bool | None) -> None:
-        self.model, self.tokenizer, self.name = model, tokenizer, name
+    def _hold(
+        self,
+        model: Any,
+        tokenizer: Any,
+        name: str,
+        batch_tokens: int,
+        thinking: bool | None,
+        vision: Vision | None = None,
+    ) -> None:
+        self.model, self.tokenizer, self.name, self._vision = model, tokenizer, name, vision
         self.batch_tokens = batch_tokens or BATCH_TOKENS["cpu" if model.device.type == "cpu" else "cuda"]
         settings = model.config.get_text_config()
         self.context = getattr(settings, "max_position_embeddings", None)  # some architectures have no limit
         self._vocabulary = settings.vocab_size
-        self._tokens = Tokens(tokenizer, self.context, thinking)
+        self._tokens = Tokens(tokenizer, self.context, thinking, vision)
         if self.context is not None and tokenizer.chat_template is not None:
             self.context -= max(0, self._tokens.markup() - FRAME)
         own = model.generation_config.eos_token_id
@@ -101,14 +115,18 @@ class LocalModel(Model):
     ) -> list[Completion]:
         if listen is not None and len(prompts) != 1:
             raise OptionError(f"only a single prompt can be listened to, found {len(prompts)}")
+        if self._vision is None:
+            refuse_images(prompts, self.name)
+        check_images(prompts)
         requests = self._tokens.requests(prompts, sampling.max_tokens)
-        order = sorted(range(len(requests)), key=lambda place: -requests[place].length)
+        order = sorted(range(len(requests)), key=lambda place: (not prompts[place].images, -requests[place].length))
         completions: dict[int, Completion] = {}
         limit = self.batch_tokens
         while order:
             longest = requests[order[0]].length
-            size = min(len(order), max(1, limit // longest))
-            batch = order[:size]
+            batch = order[: max(1, limit // longest)]
+            batch = [place for place in batch if bool(prompts[place].images) == bool(prompts[order[0]].images)]
+            size = len(batch)
             answers = self._in_memory(lambda batch=batch: self._answer([requests[i] for i in batch], sampling, listen))
             if answers is None and size == 1:
                 raise ModelError(
@@ -150,19 +168,22 @@ class LocalModel(Model):
             speaker.say(texts[0])
         share = (time.perf_counter() - began) / len(batch)
         return [
-            Completion(text, each.finish, len(request.ids), each.tokens, share, weights, request.dropped)
+            Completion(
+                text, each.finish, len(request.ids) + request.added, each.tokens, share, weights, request.dropped
+            )
             for request, each, text, weights in zip(batch, words, texts, logprobs, strict=True)
         ]
 
     def _write(self, batch: list[Request], sampling: Sampling, speaker: Speaker | None) -> list[_Words]:
-        ids, mask = pad_left([request.ids for request in batch], self.model.device)
+        inputs = self._inputs(batch)
+        ids = inputs.pop("input_ids")
         start, stop = ids.shape[1], [text for text in sampling.stop if text]
         draw = [request.prompt for request in batch], sampling.seed, sampling.max_tokens
         leads = [request.lead for request in batch]
         stops = Stops(self._tokens, stop, leads, start, self._vocabulary, ids.device) if stop else None
         written = self.model.generate(
             ids,
-            attention_mask=mask,
+            **inputs,
             max_new_tokens=sampling.max_tokens,
             do_sample=False,
             num_beams=1,
@@ -178,6 +199,13 @@ class LocalModel(Model):
         rows = zip(written, lengths, leads, strict=True)
         return [self._words(row, length, stop, lead) for row, length, lead in rows]
 
+    def _inputs(self, batch: list[Request]) -> dict[str, Any]:
+        """What the model reads for a batch, in which all prompts have images or none has."""
+        if batch[0].prompt.images:
+            return self._vision.inputs([r.text for r in batch], [r.prompt for r in batch], self.model)
+        ids, mask = pad_left([request.ids for request in batch], self.model.device)
+        return {"input_ids": ids, "attention_mask": mask}
+
     def _words(self, ids: list[int], length: int | None, stop: Sequence[str], lead: str) -> _Words:
         """One row of a batch; ``length``: where a stop string ended it."""
         over = next((place + 1 for place, token in enumerate(ids) if token in self._ends), None)
@@ -190,6 +218,12 @@ class LocalModel(Model):
         found: list[tuple[float, ...] | None] = [None] * len(batch)
         asked = [place for place, request in enumerate(batch) if request.options]
         if not asked:
+            return found
+        if batch[0].prompt.images:
+            for place in asked:
+                behind = self._tokens.going_on([texts[place]])[0]
+                inputs = self._inputs(batch[place : place + 1])
+                found[place] = weigh_beside(self.model, inputs, behind, batch[place].options)
             return found
         read = [self._tokens.weighed_after(batch[place], texts[place]) for place in asked]
         options = [batch[place].options for place in asked]

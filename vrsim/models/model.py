@@ -1,5 +1,6 @@
 """What a language model is here: a batch of prompts in, a batch of completions out."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,17 @@ class Prompt:
     text: str = ""  # what the model goes on with, without any chat template, where there are no messages
     options: tuple[str, ...] = ()  # continuations whose probabilities are asked for
     cue: str = ""  # the options are weighed right after this, which ends the completion; "" = right after it
+    images: tuple[bytes, ...] = ()  # JPEG or PNG files, in the order in which they stand before the last user's words
 
     @property
     def words(self) -> str:
         """Everything that the model is told, without any chat template."""
         return self.text or "\n\n".join(text for _, text in self.messages)
+
+    @property
+    def image_hashes(self) -> list[str]:
+        """SHA-256 of each image."""
+        return [hashlib.sha256(image).hexdigest() for image in self.images]
 
 
 @dataclass(frozen=True)

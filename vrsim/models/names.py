@@ -109,8 +109,11 @@ def _price(kind: str, target: str, given: list[Any]) -> Price | None:
     return Price(float(given[0]), float(given[1]))
 
 
-def make_model(spec: ModelSpec, world: World) -> Model:
-    """The model behind a spec, with its store in front if it has one. Raises ModelError, DependencyError."""
+def make_model(spec: ModelSpec, world: World | None) -> Model:
+    """The model behind a spec, with its store in front if it has one; only pocket and checkpoints need a world.
+
+    Raises ModelError, DependencyError.
+    """
 
     def load() -> Model:
         if spec.kind == "pocket":
@@ -135,7 +138,7 @@ def make_model(spec: ModelSpec, world: World) -> Model:
     return Recorded(load_once, _name(spec, world, load), Store(Path(spec.store)), spec.replay, facts)
 
 
-def _name(spec: ModelSpec, world: World, load: Callable[[], Model]) -> str:
+def _name(spec: ModelSpec, world: World | None, load: Callable[[], Model]) -> str:
     """The model in the keys of a store: all that can change its answers and is known without loading it."""
     if spec.kind == "openai":
         return load().name  # nothing is asked; the address may come from the environment

@@ -21,8 +21,8 @@ __all__ = ["Draw", "Speaker", "Stops", "prompt_key", "until_stop"]
 
 
 def prompt_key(prompt: Prompt) -> str:
-    """The words of a prompt, for its random numbers: what else is asked about it changes no completion."""
-    return json.dumps([prompt.messages, prompt.text])
+    """Words and images of a prompt, for its random numbers: what else is asked about it changes no completion."""
+    return json.dumps([prompt.messages, prompt.text, *prompt.image_hashes])
 
 
 class Draw:

@@ -1,9 +1,10 @@
 """Language models behind an OpenAI-compatible server: OpenAI itself, vLLM, and most others.
 
-A prompt of messages goes to ``chat/completions``, a prompt of plain text to ``completions``. What a server refuses
-because of one prompt (its content, a prompt longer than the model's context) is a failed completion; set
-``context`` so that prompts are cut before. What it refuses to everybody (a wrong key, an unknown model, no credit)
-raises ModelError. Fields that a model does not take are left out from then on: ``max_tokens`` becomes
+A prompt of messages goes to ``chat/completions``, a prompt of plain text to ``completions``. Images go as data URLs
+in front of the last user message's words; their size and their tokens are what the server makes of them. What a
+server refuses because of one prompt (its content, a prompt longer than the model's context) is a failed completion;
+set ``context`` so that prompts are cut before. What it refuses to everybody (a wrong key, an unknown model, no
+credit) raises ModelError. Fields that a model does not take are left out from then on: ``max_tokens`` becomes
 ``max_completion_tokens``, and a warning says so where the answers change.
 """
 
@@ -20,6 +21,7 @@ from vrsim.errors import DependencyError, ModelError, OptionError
 from vrsim.models.background import Tell, run_to_end
 from vrsim.models.calls import Calls, Known, RefusalError
 from vrsim.models.exchange import OWN
+from vrsim.models.images import check_images
 from vrsim.models.model import Completion, Done, Listener, Model, Prompt, Sampling, ignore
 from vrsim.models.retries import Trouble
 
@@ -99,6 +101,7 @@ class ServerModel(Model):
             raise DependencyError("models behind a server need the package openai: pip install openai") from error
         if not prompts:
             return []
+        check_images(prompts)
         key = self._key()
 
         async def work(tell: Tell) -> list[Completion]:

@@ -46,10 +46,20 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=F
 
 
 def completion_keys(model: str, prompts: Sequence[Prompt], sampling: Sampling) -> list[bytes]:
-    """What the completions are stored under: SHA-256 of model name, sampling with its seed, and prompt, as JSON."""
+    """What the completions are stored under: SHA-256 of model name, sampling with its seed, and prompt, as JSON.
+
+    Images go in by their own SHA-256; a prompt without images has the key that it had before there were any.
+    """
     numbers = {"temperature": float(sampling.temperature), "top_p": float(sampling.top_p)}  # 1 and 1.0 are the same
     head = f"[{_canonical(model)},{_canonical(vars(sampling) | numbers)},"
-    return [hashlib.sha256(f"{head}{_canonical(vars(prompt))}]".encode("ascii")).digest() for prompt in prompts]
+    return [hashlib.sha256(f"{head}{_canonical(_told(prompt))}]".encode("ascii")).digest() for prompt in prompts]
+
+
+def _told(prompt: Prompt) -> dict[str, Any]:
+    told = vars(prompt) | {"images": prompt.image_hashes}
+    if not prompt.images:
+        del told["images"]
+    return told
 
 
 def count_key(model: str, text: str) -> bytes:

@@ -12,11 +12,13 @@ text.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vrsim.errors import ModelError, OptionError
+from vrsim.models.images import user_place
 from vrsim.models.model import Prompt
+from vrsim.models.vision import Vision
 
 __all__ = ["Request", "Tokens", "join_cue"]
 
@@ -26,11 +28,13 @@ class Request:
     """A prompt in tokens."""
 
     prompt: Prompt
-    ids: list[int]
-    dropped: int  # tokens cut from its left
+    ids: list[int]  # an image is one mark
+    dropped: int  # tokens cut from its left; with images, from the left of the words behind them
     options: list[list[int]]  # as they follow the cue
     length: int  # most tokens that prompt, completion and cue have together
     lead: str = ""  # words at the end of the prompt that belong to the completion: "<think>" of some chat templates
+    text: str = ""  # what ``ids`` are the tokens of, where there are images
+    added: int = 0  # tokens that images take beside their marks
 
 
 Messages = list[dict[str, str]]
@@ -41,9 +45,12 @@ DATE = "26 Jul 2024"  # what Llama's templates take for today unless they are to
 class Tokens:
     """Turns text into tokens and back."""
 
-    def __init__(self, tokenizer: Any, context: int | None, thinking: bool | None = None) -> None:
-        """``thinking``: what chat templates that know ``enable_thinking`` are told, None = nothing."""
-        self.tokenizer, self.context = tokenizer, context
+    def __init__(
+        self, tokenizer: Any, context: int | None, thinking: bool | None = None, vision: Vision | None = None
+    ) -> None:
+        """``thinking``: what chat templates that know ``enable_thinking`` are told, None = nothing. ``vision``: of a
+        model that sees."""
+        self.tokenizer, self.context, self._vision = tokenizer, context, vision
         self._settings = {"date_string": DATE} | ({} if thinking is None else {"enable_thinking": thinking})
         bos = tokenizer.bos_token_id
         self._start = [bos] if bos is not None and tokenizer("")["input_ids"][:1] == [bos] else []
@@ -56,7 +63,7 @@ class Tokens:
     def requests(self, prompts: Sequence[Prompt], max_tokens: int) -> list[Request]:
         """Each prompt in tokens, cut from its left where it would not fit into the context.
 
-        Raises OptionError where ``max_tokens``, cue and options leave no room for a prompt.
+        Raises OptionError where ``max_tokens``, cue, options and images leave no room for a prompt.
         """
         behind = sorted({text for prompt in prompts if prompt.options for text in (prompt.cue, *prompt.options)})
         known = dict(zip(behind, self.going_on(behind), strict=True))
@@ -74,9 +81,30 @@ class Tokens:
                     f"max_tokens={max_tokens} leaves no room for a prompt in the model's context of {self.context} "
                     "tokens; set fewer"
                 )
-            kept, dropped = self.cut(ids, room)
-            made.append(Request(prompt, kept, dropped, options, len(kept) + max_tokens + cue, lead))
+            if prompt.images:
+                request = self._beside_images(prompt, text, ids, room)
+            else:
+                request = Request(prompt, *self.cut(ids, room), options, 0)
+            length = len(request.ids) + request.added + max_tokens + cue
+            made.append(replace(request, options=options, length=length, lead=lead))
         return made
+
+    def _beside_images(self, prompt: Prompt, text: str, ids: list[int], room: int | None) -> Request:
+        """A prompt whose images stay whole: the words of their message lose their left. Raises OptionError."""
+        added, before, place = self._vision.added(prompt, text), len(ids), user_place(prompt)
+        words = self._plain([prompt.messages[place][1]])[0]
+        while room is not None and (over := len(ids) + added - room) > 0:
+            words = words[over:]  # of the words as they were: cut words can have a token more than their part had
+            if not words:
+                raise OptionError(
+                    f"the images of a prompt take {added:,} tokens, and there is room for {room:,}; give fewer or "
+                    "smaller images, or set fewer max_tokens"
+                )
+            last = ("user", self.text(words))
+            shown = replace(prompt, messages=(*prompt.messages[:place], last, *prompt.messages[place + 1 :]))
+            [text] = self._texts([shown])
+            [ids] = self._prompts([shown], [text])
+        return Request(prompt, ids, before - len(ids), [], 0, text=text, added=added)
 
     def training_texts(self, prompts: Sequence[Prompt]) -> list[tuple[str, list[int], str]]:
         """Each prompt as the text and the tokens that a model is asked with, and the lead of its completion.
@@ -164,29 +192,34 @@ class Tokens:
 
         messages = [{"role": role, "content": text} for role, text in prompt.messages]
         if self.tokenizer.chat_template is None:
+            if prompt.images:
+                raise ModelError("this model has no chat template, so images have no place in its prompts")
             return self._layout(messages)
         system = messages[0]["content"].strip() if messages[0]["role"] == "system" else ""
         try:
-            text = self._render(messages)
+            text = self._render(messages, len(prompt.images))
             if system in text:
                 return text
         except TemplateError as error:
             if not system:
                 raise self._refused(error) from None
         try:
-            return self._render(_without_system(messages))
+            return self._render(_without_system(messages), len(prompt.images))
         except TemplateError as error:
             raise self._refused(error) from None
 
-    def _render(self, messages: Messages) -> str:
+    def _render(self, messages: Messages, images: int) -> str:
         goes_on = messages[-1]["role"] == "assistant"
-        return self.tokenizer.apply_chat_template(
-            messages,
+        text = self.tokenizer.apply_chat_template(
+            messages if self._vision is None else self._vision.parts(messages, images),
             tokenize=False,
             add_generation_prompt=not goes_on,
             continue_final_message=goes_on,
             **self._settings,
         )
+        # templates of text models write their own start, those of processors rely on the tokenizer's
+        start = self.tokenizer.bos_token if self._vision is not None and self._start else ""
+        return text if text.startswith(start) else start + text
 
     def _layout(self, messages: Messages) -> str:
         if not self._told:

@@ -14,6 +14,7 @@ from typing import Any, final
 
 from vrsim.errors import DependencyError, ModelError, OptionError
 from vrsim.models.checkpoints import ADAPTER_CONFIG, Checkpoint, find_checkpoint, first_sentence
+from vrsim.models.images import refuse_images
 from vrsim.models.loading import load_tokenizer
 from vrsim.models.model import Completion, Done, Listener, Model, Prompt, Sampling, ignore
 from vrsim.models.sampling import prompt_key, until_stop
@@ -91,6 +92,7 @@ class VLLMModel(Model):
     ) -> list[Completion]:
         if listen is not None and len(prompts) != 1:
             raise OptionError(f"only a single prompt can be listened to, found {len(prompts)}")
+        refuse_images(prompts, self.name)
         requests = self._tokens.requests(prompts, sampling.max_tokens)
         completions: list[Completion] = []
         for start in range(0, len(requests), AT_ONCE):

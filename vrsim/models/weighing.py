@@ -6,13 +6,14 @@ options of several tokens go on from the stored keys and values of the text.
 
 import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vrsim.errors import ModelError
 
-__all__ = ["pad_left", "weigh"]
+__all__ = ["pad_left", "weigh", "weigh_beside"]
 
+NO_NUMBERS = "the model's probabilities are not numbers; its weights are damaged, or dtype=float32 helps"
 LOGITS = 2**28  # numbers that the distributions of one forward pass may have: 1 GiB in float32
 
 
@@ -32,7 +33,7 @@ def weigh(
     read = model(input_ids=ids, use_cache=bool(long), **_known(model, seen))
     first = torch.log_softmax(read.logits[:, -1].float(), -1)  # (rows, vocabulary)
     if first.isnan().any():
-        raise ModelError("the model's probabilities are not numbers; its weights are damaged, or dtype=float32 helps")
+        raise ModelError(NO_NUMBERS)
     found = [first[row, [option[0] for option in own]].tolist() for row, own in enumerate(options)]
     if long:
         width = max(len(options[row][place]) for row, place in long) - 1
@@ -64,6 +65,34 @@ def _go_on(
     logits = model(input_ids=fed, past_key_values=own, use_cache=True, **_known(model, seen)).logits
     chances = torch.log_softmax(logits.float(), -1).gather(-1, asked[:, :, None])[:, :, 0]  # (options, width)
     return chances.masked_fill(~real, 0.0).sum(-1).tolist()
+
+
+def weigh_beside(
+    model: Any, inputs: Mapping[str, Any], behind: list[int], options: Sequence[list[int]]
+) -> tuple[float, ...]:
+    """The natural log probability of each option behind one prompt with images and the tokens that follow it.
+
+    ``inputs``: what the model reads for the prompt, tokens of shape (1, length). Options that differ in their last
+    token alone share a pass over everything: positions beside images are the model's own affair, so nothing is stored.
+    """
+    import torch
+
+    found: dict[tuple[int, ...], Any] = {}
+    for read in dict.fromkeys(tuple(option[:-1]) for option in options):
+        more = torch.tensor([behind + list(read)], dtype=torch.long, device=model.device)
+        fields = {"input_ids": more, "attention_mask": torch.ones_like(more)}
+        grown = {
+            name: torch.cat([value, fields.get(name, torch.zeros_like(more)).to(value.dtype)], 1)
+            for name, value in inputs.items()
+            if value.shape == inputs["input_ids"].shape  # one number per token
+        }
+        logits = model(**{**inputs, **grown}, use_cache=False).logits[0, -len(read) - 1 :]
+        found[read] = torch.log_softmax(logits.float(), -1)  # (read + 1, vocabulary)
+    if any(chances.isnan().any() for chances in found.values()):
+        raise ModelError(NO_NUMBERS)
+    return tuple(
+        sum(found[tuple(option[:-1])][place, token].item() for place, token in enumerate(option)) for option in options
+    )
 
 
 def pad_left(rows: Sequence[list[int]], device: Any) -> tuple[Any, Any]:

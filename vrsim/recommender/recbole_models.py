@@ -5,7 +5,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from vrsim.catalog import Catalog
 from vrsim.errors import DataError, OptionError, VrsimError, WorldError
 from vrsim.interactions import Interactions
+from vrsim.item_tables import table_key
 from vrsim.progress import Progress, silent
+from vrsim.recommender.item_variants import VARIANTS
 from vrsim.recommender.recbole_settings import RecBoleConfig, require_recbole, resolved_options
 from vrsim.recommender.recbole_setup import contained, old_names, prepare
 
@@ -56,7 +58,9 @@ class RecBoleRecommender:
             from recbole.data import data_preparation
             from recbole.utils import ModelType, get_trainer, init_seed
 
-            settings, dataset = prepare(config, interactions, catalog, holdout, Path(folder))
+            features = _features(config, catalog, progress)
+            config = replace(config, options=_with_keys(config))
+            settings, dataset = prepare(config, interactions, catalog, holdout, Path(folder), features)
             init_seed(config.seed, reproducibility=True)
             train_data, valid_data, test_data = data_preparation(settings, dataset)
             if not len(train_data.dataset) or not len(valid_data.dataset):
@@ -78,6 +82,8 @@ class RecBoleRecommender:
                 "best_epoch": watch.best_epoch,
                 "seconds": round(time.perf_counter() - started, 1),
             }
+            if features:
+                recommender.report["features"] = {name: _about(rows) for name, rows in features.items()}
             if settings["MODEL_TYPE"] == ModelType.SEQUENTIAL:
                 trainer._full_sort_batch_eval = with_history
                 recommender.report["test_with_history"] = _evaluate(trainer, test_data)
@@ -93,7 +99,8 @@ class RecBoleRecommender:
 
         scores = np.full((len(users), self._dataset.item_num), -np.inf, np.float32)
         rows = max(1, 1_000_000 // self._dataset.item_num)
-        self._model.eval()
+        if self._model.training:
+            self._model.eval()
         with torch.no_grad(), old_names():
             for start in range(0, len(users), rows):
                 part = slice(start, start + rows)
@@ -137,11 +144,14 @@ class RecBoleRecommender:
         return rows, scores, *positives
 
     def save(self, folder: Path) -> None:
-        """Write ``weights.safetensors`` and ``config.json``."""
+        """Write ``weights.safetensors``, ``config.json`` and, where features are read, ``features.safetensors``."""
+        from safetensors.numpy import save_file as save_arrays
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file(_state(self._model), folder / "weights.safetensors")
+        if features := self._settings["item_features"]:
+            save_arrays(features, folder / "features.safetensors")
         facts = {"settings": resolved_options(self.config), "report": self.report}
         text = json.dumps({**asdict(self.config), **facts}, indent=1)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
@@ -153,6 +163,7 @@ class RecBoleRecommender:
         from safetensors import SafetensorError
 
         with contained(), tempfile.TemporaryDirectory() as temporary:
+            from safetensors.numpy import load_file as load_arrays
             from safetensors.torch import load_file
 
             try:
@@ -160,7 +171,8 @@ class RecBoleRecommender:
                 report = saved.pop("report")
                 del saved["settings"]  # for readers; the configuration gives them again
                 config = RecBoleConfig(**saved)
-                settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary))
+                features = load_arrays(folder / "features.safetensors") if config.model in VARIANTS else {}
+                settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary), features)
                 model = settings.model_class(settings, dataset.build()[0]).to(settings["device"])
                 weights = load_file(folder / "weights.safetensors", device=str(settings["device"]))
                 _restore(model, weights)
@@ -182,6 +194,27 @@ def _refusals(config: RecBoleConfig) -> Iterator[None]:
         raise OptionError(
             f"RecBole cannot train {config.model} with options {dict(config.options)}: {type(error).__name__}: {error}"
         ) from error
+
+
+def _features(config: RecBoleConfig, catalog: Catalog, progress: Progress) -> dict[str, np.ndarray]:
+    """What the model reads of the items, {} for a model of ids; see vrsim.features."""
+    if config.model not in VARIANTS:
+        return {}
+    from vrsim.features import item_features
+
+    options = resolved_options(config)
+    file = config.options.get("vectors", "")  # the resolved options hold its key
+    return item_features(catalog, options["features"], options["encoder"], file, progress)
+
+
+def _with_keys(config: RecBoleConfig) -> dict[str, Any]:
+    """The options with the key of the table of vectors in place of its path, which may be gone tomorrow."""
+    keys = {name: table_key(value) for name, value in config.options.items() if name == "vectors" and value}
+    return {**config.options, **keys}
+
+
+def _about(features: np.ndarray) -> dict[str, int]:
+    return {"dimensions": features.shape[1], "items_without": int((~features[1:].any(axis=1)).sum())}
 
 
 def _evaluate(trainer: Any, loader: Any) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vrsim.errors import DependencyError, OptionError, UnknownNameError
+from vrsim.recommender.item_variants import VARIANTS, WINDOW_OPTIONS, WINDOWED, check_own, preset_options, variant_of
 from vrsim.recommender.simple import CONTEXT
 
 __all__ = ["RecBoleConfig", "recbole_models", "require_recbole", "resolved_options"]
@@ -56,20 +57,22 @@ BY_MODEL: dict[str, dict[str, Any]] = {
     "DSSM": PAIRWISE,
     "Pop": {"train_neg_sample_args": None},  # else it counts the sampled negatives too
 }
-WINDOWED = ("SASRec", "GRU4Rec", "NextItNet")
 # Settings of RecBole that are not an option here: vrsim gives the data, the files, the seed and the device.
 OURS = (
     "USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "load_col", "eval_args", "metrics", "topk", "data_path",
     "checkpoint_dir", "show_progress", "seed", "reproducibility", "state", "use_gpu", "gpu_id", "save_dataset",
     "dataset_save_path", "save_dataloaders", "dataloaders_save_path", "log_wandb", "wandb_project",
 )  # fmt: skip
+LEAST = {  # of options that are integers
+    "epochs": 1, "train_batch_size": 1, "eval_batch_size": 1, "MAX_ITEM_LIST_LENGTH": 1, "last": 0, "shortest": 0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RecBoleConfig:
     """Which RecBole model to train, and how."""
 
-    model: str = "SASRec"  # the name of a model of RecBole
+    model: str = "SASRec"  # the name of a model of RecBole, or of one that reads features of the items
     options: Mapping[str, Any] = field(default_factory=dict)  # RecBole's settings, by RecBole's names
     seed: int = 2020  # RecBole's own default
 
@@ -86,7 +89,7 @@ def require_recbole() -> None:
 
 @cache
 def recbole_models() -> list[str]:
-    """Names of the RecBole models that train on interactions, titles' years and genres.
+    """Names of the RecBole models that train on interactions, titles' years and genres, and of item_variants.
 
     Left out are those that need a knowledge graph or pre-trained vectors, a library of their own
     (lightgbm, xgboost), or a training in stages.
@@ -96,7 +99,8 @@ def recbole_models() -> list[str]:
     folders = [_package() / "model" / f"{family}_recommender" for family in families]
     modules = {file.stem for folder in folders for file in folder.glob("*.py")}
     names = {file.stem for file in (_package() / "properties" / "model").glob("*.yaml")}
-    return sorted(name for name in names - {"GRU4RecKG", "KSR", "S3Rec"} if name.lower() in modules)
+    usable = {name for name in names - {"GRU4RecKG", "KSR", "S3Rec"} if name.lower() in modules}
+    return sorted(usable | {*VARIANTS})
 
 
 def _package() -> Path:
@@ -109,11 +113,12 @@ def _defaults(model: str) -> dict[str, Any]:
     import yaml
 
     folder = _package() / "properties"
-    files = (folder / "overall.yaml", folder / "model" / f"{model}.yaml")
+    variant = variant_of(model)
+    files = ["overall.yaml", *([f"model/{variant.base}.yaml"] if variant.base else [])]
     settings: dict[str, Any] = {}
     for file in files:
-        settings |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    return settings
+        settings |= yaml.safe_load((folder / file).read_text(encoding="utf-8")) or {}
+    return settings | dict(variant.options)
 
 
 def resolved_options(config: RecBoleConfig) -> dict[str, Any]:
@@ -123,19 +128,26 @@ def resolved_options(config: RecBoleConfig) -> dict[str, Any]:
     if config.model not in recbole_models():
         raise UnknownNameError("RecBole model", config.model, recbole_models())
     defaults = _defaults(config.model)
-    known = ({*defaults} | {*COMMON}) - {*OURS}
+    variant = variant_of(config.model)
+    windows = WINDOW_OPTIONS if variant.base in WINDOWED else {}
+    known = ({*defaults} | {*COMMON} | {*windows}) - {*OURS}
     for name, value in config.options.items():
         if name not in known:
             raise UnknownNameError(f"option of {config.model}", name, known)
-        usual = COMMON.get(name, defaults.get(name))
+        usual = (defaults | windows | COMMON).get(name)
         if type(usual) in (int, float) and type(value) not in (int, float):
             raise OptionError(f"option {name} of {config.model} must be a number like {usual}, found {value!r}")
-        least = {"epochs": 1, "train_batch_size": 1, "eval_batch_size": 1, "MAX_ITEM_LIST_LENGTH": 1}.get(name)
+        least = LEAST.get(name)
         if least is not None and (type(value) is not int or value < least):
             raise OptionError(f"option {name} of {config.model} must be an integer from {least}, found {value!r}")
     loss = (defaults | dict(config.options)).get("loss_type")
-    by_model = {} if config.model in WINDOWED and loss != "CE" else BY_MODEL.get(config.model, {})
-    options = COMMON | by_model | dict(config.options)
+    by_model = {} if variant.base in WINDOWED and loss != "CE" else BY_MODEL.get(variant.base, {})
+    if loss != "CE" and (needs := {*windows} & {*config.options} or {*variant.options} & {"layers"}):
+        raise OptionError(f"{config.model} with {min(needs)} is trained with loss_type CE, found {loss!r}")
+    given = dict(config.options)
+    preset = preset_options(given.pop("preset", "recbole"), bool(variant.options), known)
+    options = COMMON | by_model | dict(variant.options) | preset | given
+    check_own(config.model, options)
     if loss == "CE":
         options["train_neg_sample_args"] = None  # cross entropy over all items samples nothing
     if options["MAX_ITEM_LIST_LENGTH"] > CONTEXT:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -17,8 +17,9 @@ from unittest.mock import patch
 import numpy as np
 
 from vrsim.catalog import Catalog
-from vrsim.errors import OptionError
+from vrsim.errors import DataError, OptionError
 from vrsim.interactions import Interactions
+from vrsim.recommender.item_variants import MMGCN, WINDOWED, Variant, variant_of
 from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 from vrsim.threads import import_torch
 
@@ -116,24 +117,39 @@ def contained() -> Iterator[None]:
 
 
 def prepare(
-    config: RecBoleConfig, interactions: Interactions, catalog: Catalog, holdout: int, folder: Path
+    config: RecBoleConfig,
+    interactions: Interactions,
+    catalog: Catalog,
+    holdout: int,
+    folder: Path,
+    features: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Any, Any]:
-    """RecBole's (Config, Dataset). Tokens are vrsim's user and item indices; files go into ``folder``."""
-    settings = _settings(config, folder)
+    """RecBole's (Config, Dataset). Tokens are vrsim's user and item indices; files go into ``folder``.
+
+    ``features`` are those of the items, see vrsim.features.item_features, of a model that reads them.
+    """
+    variant = variant_of(config.model)
+    settings = _settings(config, variant, folder)
+    settings["item_features"] = dict(features or {})
+    least = settings["shortest"] or 0
+    if interactions.lengths.min() < least:
+        raise DataError(
+            f"{config.model} with shortest={least} expects users with {least} interactions or more, one has "
+            f"{interactions.lengths.min()}; leave such users out of the data, or set shortest=0"
+        )
     (folder / "world").mkdir()
-    _write_atomic_files(folder / "world", interactions, catalog, holdout)
-    if settings["loss_type"] == "CE":
+    _write_atomic_files(folder / "world", interactions, catalog, holdout, settings["last"] or 0)
+    if settings["loss_type"] == "CE" and variant.base in WINDOWED:
         from vrsim.recommender.windows import MODELS, WindowDataset
 
-        if config.model in MODELS:
-            settings.model_class = MODELS[config.model]
-            return settings, WindowDataset(settings)
+        settings.model_class = MODELS[variant.base]
+        return settings, WindowDataset(settings)
     from recbole.data import create_dataset
 
     return settings, create_dataset(settings)
 
 
-def _settings(config: RecBoleConfig, folder: Path) -> Any:
+def _settings(config: RecBoleConfig, variant: Variant, folder: Path) -> Any:
     import torch
     from recbole.config import Config
 
@@ -157,17 +173,25 @@ def _settings(config: RecBoleConfig, folder: Path) -> Any:
         "seed": config.seed,
         "show_progress": False,
     }
+    model: Any = variant.base
+    if config.model == MMGCN:  # not one of RecBole's
+        from vrsim.recommender.mmgcn import MMGCN as model
     try:
-        return Settings(model=config.model, dataset="world", config_dict=options)
+        return Settings(model=model, dataset="world", config_dict=options)
     except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
         raise OptionError(f"RecBole refuses the options of {config.model}: {error}") from error
 
 
-def _write_atomic_files(folder: Path, interactions: Interactions, catalog: Catalog, holdout: int) -> None:
-    """``world.inter`` and ``world.item``; the held-out interactions after the test target are left out."""
+def _write_atomic_files(folder: Path, interactions: Interactions, catalog: Catalog, holdout: int, last: int) -> None:
+    """``world.inter`` and ``world.item``; the held-out interactions after the test target are left out.
+
+    ``last``: of the others, so many of each user are written, the newest ones; 0 = all.
+    """
     import pandas as pd
 
     seen = interactions.training_rows(holdout - 1)
+    if last:
+        seen &= ~interactions.training_rows(holdout - 1 + last)
     users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
     place = np.arange(len(interactions)) - interactions.offsets[users]
     table = pd.DataFrame({"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": place})

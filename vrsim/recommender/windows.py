@@ -6,12 +6,15 @@ task, the same model, a fraction of the work. Trainer, data loaders and evaluato
 """
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.model import sequential_recommender as original
+
+from vrsim.recommender.item_vectors import ItemVectors, in_order
 
 __all__ = ["MODELS", "WindowDataset"]
 
@@ -50,7 +53,19 @@ class WindowDataset(SequentialDataset):
 
 
 class AllPositions:
-    """Cross entropy at every position, for a RecBole model whose state at a position sees no later one."""
+    """Cross entropy at every position, for a RecBole model whose state at a position sees no later one.
+
+    With features of the items in the configuration their vectors take the place of the model's embedding.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        if features := config["item_features"]:
+            vectors = ItemVectors(self.item_embedding, in_order(features, dataset), config["ids"], config["layers"])
+            self.item_embedding = vectors
+        self.in_batch = config["softmax"] == "in-batch"
+        if self.in_batch:
+            self.register_buffer("log_popularity", self._log_popularity(dataset.inter_feat), persistent=False)
 
     @abstractmethod
     def states(self, sequence: torch.Tensor) -> torch.Tensor:
@@ -62,12 +77,37 @@ class AllPositions:
 
     def calculate_loss(self, interaction: Interaction) -> torch.Tensor:
         sequence, length = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        target = torch.cat([sequence[:, 1:], torch.zeros_like(sequence[:, :1])], dim=1)  # (B, L)
-        target.scatter_(1, (length - 1).unsqueeze(1), interaction[self.POS_ITEM_ID].unsqueeze(1))
+        items = torch.cat([sequence, torch.zeros_like(sequence[:, :1])], dim=1)  # (B, L + 1)
+        items.scatter_(1, length.unsqueeze(1), interaction[self.POS_ITEM_ID].unsqueeze(1))
+        target = items[:, 1:]
         known = target > 0
         states = self.states(sequence)[known]  # (targets, D)
-        logits = states @ self.item_embedding.weight.T  # (targets, items)
-        return self.loss_fct(logits, target[known]) + self.penalty()
+        if self.in_batch:
+            logits, label = self._within_batch(states, items)
+        else:
+            logits, label = states @ self.item_embedding.weight.T, target[known]  # (targets, items)
+        return self.loss_fct(logits, label) + self.penalty()
+
+    def _within_batch(self, states: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of each target against every item of the batch, (targets, C), and the target's column.
+
+        A sampled softmax: an item stands as often as the batch holds it, so its log frequency is taken off the
+        logit (logQ: Yi et al., RecSys 2019). What the user's own window holds is no wrong answer (MicroLens).
+        """
+        there = items > 0  # (B, L + 1)
+        columns = items[there]  # (C,)
+        label = (there.flatten().cumsum(0).view_as(items) - 1)[:, 1:][there[:, 1:]]  # (targets,)
+        window = there[:, 1:].nonzero()[:, 0]  # (targets,)
+        own = (items.unsqueeze(2) == columns).any(dim=1)[window]  # (targets, C)
+        logits = states @ self.item_embedding(columns).T - self.log_popularity[columns]
+        return logits.masked_fill(own.scatter(1, label.unsqueeze(1), False), -torch.inf), label
+
+    def _log_popularity(self, windows: Interaction) -> torch.Tensor:
+        """The log of each item's share of all that the training windows hold, float32 (items,)."""
+        held = torch.cat([windows[self.ITEM_SEQ].flatten(), windows[self.POS_ITEM_ID]])
+        counts = torch.bincount(held, minlength=self.n_items)
+        counts[0] = 0
+        return (counts.clamp(min=1) / counts.sum()).log()
 
     def forward(self, item_seq: torch.Tensor, item_seq_len: torch.Tensor | None = None) -> torch.Tensor:
         length = (item_seq > 0).sum(dim=1).clamp(min=1)

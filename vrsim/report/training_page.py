@@ -1,15 +1,12 @@
 """The page about training runs: how each ended, its numbers, the pictures, its settings, and how to go on with it."""
 
-import html
 import json
 import math
 from collections.abc import Sequence
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 from vrsim.numerals import number
-from vrsim.report.page import style_and_source
+from vrsim.report.page import static_page
 from vrsim.report.parts import Html, facts, fold, isolated, plain, plural, table
 from vrsim.report.plain_text import cut, shorten_folders, shorten_paths, signed
 from vrsim.report.training_runs import TrainingRun
@@ -29,13 +26,9 @@ GAP_HEADS = (
 
 def training_page(runs: Sequence[TrainingRun], pictures: Html) -> Html:
     """The whole page; ``pictures`` are figures."""
-    style, source = style_and_source()
-    return Template(files("vrsim.report").joinpath("training.html").read_text(encoding="utf-8")).substitute(
-        policy=f"default-src 'none'; style-src {source}; img-src data:; base-uri 'none'; form-action 'none'",
-        title=html.escape(cut(f"{', '.join(run.name for run in runs)}, vrsim training", 100)),
-        style=style,
-        content=_head(runs) + _numbers(runs) + _pictures(pictures) + _settings(runs) + _bench(runs) + _provenance(runs),
-    )
+    title = f"{', '.join(run.name for run in runs)}, vrsim training"
+    content = _head(runs) + _numbers(runs) + _pictures(pictures) + _settings(runs) + _bench(runs) + _provenance(runs)
+    return static_page(title, content)
 
 
 def _head(runs: Sequence[TrainingRun]) -> Html:

@@ -1,0 +1,3 @@
+"""The Item Perception Agent: what a video shows, put into words."""
+
+__all__ = []

@@ -1,0 +1,86 @@
+"""The captions of a run as one table, written whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vrsim.errors import ResultsError
+from vrsim.perception.config import CaptionConfig
+from vrsim.perception.items import Item
+from vrsim.perception.stages import Output
+from vrsim.perception.words import count_words
+
+__all__ = ["write_captions"]
+
+
+def write_captions(
+    path: Path,
+    items: Sequence[Item],
+    outputs: Mapping[str, Mapping[str, Output]],
+    config: CaptionConfig,
+    origin: Mapping[str, Any],
+) -> None:
+    """Write item_id, title, caption, its words and flags, the perception, the times of the key frames in seconds and
+    why there are none; one row per item, in their order. The same outputs give the same bytes.
+
+    ``outputs``: by stage and item; the settings and ``origin`` (names of the models) go into the file's metadata under
+    "vrsim". Raises ResultsError where it cannot be written.
+    """
+    rows = []
+    for item in items:
+        frames, choice, seen, said = (
+            outputs[stage][item.item_id] for stage in ("frames", "choice", "perception", "caption")
+        )
+        rows.append(
+            {
+                "item_id": item.item_id,
+                "title": item.title,
+                "caption": said["text"],
+                "words": count_words(said["text"]),
+                "flags": said["flags"],
+                "perception": seen["text"],
+                "frames": choice["way"],
+                "times": [frames["times"][place] for place in choice["places"]],
+                "error": frames.get("error", ""),
+            }
+        )
+    about = json.dumps({"config": asdict(config), **origin}, sort_keys=True)
+    table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({"vrsim": about})
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        try:
+            pq.write_table(table, name)
+            Path(name).chmod(0o644)
+            os.replace(name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+    except OSError as error:
+        raise ResultsError(
+            f"{path} could not be written: {error}. The stages are kept; the same command goes on"
+        ) from None
+
+
+SCHEMA = pa.schema(
+    {
+        "item_id": pa.string(),
+        "title": pa.string(),
+        "caption": pa.string(),
+        "words": pa.int32(),
+        "flags": pa.list_(pa.string()),
+        "perception": pa.string(),
+        "frames": pa.string(),
+        "times": pa.list_(pa.float64()),
+        "error": pa.string(),
+    }
+)

@@ -1,0 +1,156 @@
+"""The same stages on many machines, by Ray Data: decoding on their processors, models on their GPUs.
+
+Every machine must see the videos under the same path, as on a shared disk. What comes back is kept here, so a run can
+be killed and go on, with Ray or without.
+"""
+
+import logging
+import pickle
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from vrsim.errors import DependencyError, OptionError
+from vrsim.models.names import ModelSpec, make_model
+from vrsim.perception.clip import ClipConfig, OpenClip
+from vrsim.perception.config import CaptionConfig
+from vrsim.perception.items import Item
+from vrsim.perception.pipeline import Captioning, Hear
+from vrsim.perception.stages import STAGES
+from vrsim.perception.steps import Row, add_captions, add_choices, add_frames, add_perceptions
+from vrsim.progress import Progress, silent
+
+__all__ = ["caption_on_ray"]
+
+SENT = 10_000  # items of one data set: their frames pass through Ray's memory
+SCORED, ASKED = 32, 256  # items of a batch for CLIP, and for the language model
+SCORER = 0.25  # of a GPU; a language model of this kind gets the rest
+REACHED = 10  # seconds in which a cluster must answer
+CELL = "row"  # rows travel pickled: Ray's tables would change empty lists and missing values
+
+Batch = dict[str, Any]
+
+
+def _sample(cell: Batch, config: CaptionConfig) -> Batch:
+    """Frames; on processors."""
+    row = pickle.loads(cell[CELL])
+    add_frames(config, [row])
+    return {CELL: pickle.dumps(row)}
+
+
+class _Choosing:
+    """Key frames; where frames are chosen by CLIP, on GPUs if there are any."""
+
+    def __init__(self, config: CaptionConfig, clip: ClipConfig) -> None:
+        self._config = config
+        self._scorer = OpenClip(clip) if config.choose == "clip" else None
+
+    def __call__(self, cells: Batch) -> Batch:
+        rows = _unpacked(cells)
+        add_choices(self._config, self._scorer, rows)
+        return _packed(rows)
+
+
+class _Describing:
+    """Perceptions and captions; a model that runs here takes a GPU if there is one, a server none."""
+
+    def __init__(self, config: CaptionConfig, spec: ModelSpec, until: str) -> None:
+        self._config, self._model, self._until = config, make_model(spec, None), until
+
+    def __call__(self, cells: Batch) -> Batch:
+        rows = _unpacked(cells)
+        add_perceptions(self._config, self._model, rows, _unheard)
+        if self._until == STAGES[-1]:
+            add_captions(self._config, self._model, rows, _unheard)
+        return _packed(rows)
+
+
+def caption_on_ray(
+    items: Sequence[Item],
+    config: CaptionConfig,
+    run: Captioning,
+    spec: ModelSpec,
+    clip: ClipConfig,
+    *,
+    address: str = "",
+    progress: Progress = silent,
+    hear: Hear = lambda completion: None,
+) -> None:
+    """What ``caption_items`` does, on a Ray cluster: that at ``address``, "" = one of this machine.
+
+    Raises DependencyError without Ray, OptionError for a cluster that cannot be reached, and what the stages raise.
+    """
+    ray = _connect(address)
+    missing = run.missing(items)
+    done = len(items) - len(missing)
+    progress(done, len(items), run.until)
+    for at in range(0, len(missing), SENT):
+        for row in _stream(ray, run.load(missing[at : at + SENT]), config, spec, clip, run.until):
+            for stage in row.new:
+                run.keep(stage, [row])
+            for completion in row.heard:
+                hear(completion)
+            done += 1
+            progress(done, len(items), run.until)
+
+
+def _stream(
+    ray: Any, rows: list[Row], config: CaptionConfig, spec: ModelSpec, clip: ClipConfig, until: str
+) -> Iterator[Row]:
+    """The rows as they are finished, in any order; each kind of work has workers of its own."""
+    gpus = int(ray.cluster_resources().get("GPU", 0))
+    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, gpus))
+
+    def on(share: float, batch: int, **given: Any) -> Batch:
+        return given | {"batch_size": batch, "compute": pool} | ({"num_gpus": share} if gpus else {"num_cpus": 0})
+
+    cells = [{CELL: pickle.dumps(row)} for row in rows]
+    data = ray.data.from_items(cells).map(_sample, fn_kwargs={"config": config}, num_cpus=1)
+    if until != "frames":
+        share = SCORER if config.choose == "clip" else 0.0
+        data = data.map_batches(_Choosing, **on(share, SCORED, fn_constructor_args=(config, clip)))
+    if until in ("perception", "caption"):
+        share = 1 - SCORER if spec.kind == "hf" else 0.0
+        data = data.map_batches(_Describing, **on(share, ASKED, fn_constructor_args=(config, spec, until)))
+    for cell in data.iter_rows():
+        yield pickle.loads(cell[CELL])
+
+
+def _connect(address: str) -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise DependencyError(f"--ray needs Ray ({error}); install it with pip install 'vrsim[ray]'") from None
+    if not ray.is_initialized():
+        _check_reachable(address)
+        quiet = {"log_to_driver": False, "logging_level": "error"} | ({} if address else {"include_dashboard": False})
+        ray.init(address=address or None, **quiet)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # there is one
+    return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OptionError where nobody listens: Ray would try for minutes, and then end the process."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED).close()
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"there is no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or use --ray local"
+        ) from None
+
+
+def _unpacked(cells: Batch) -> list[Row]:
+    return [pickle.loads(cell) for cell in cells[CELL]]
+
+
+def _packed(rows: Sequence[Row]) -> Batch:
+    return {CELL: [pickle.dumps(row) for row in rows]}
+
+
+def _unheard(completion: Any) -> None:
+    """Answers are booked where the run is kept."""

@@ -1,0 +1,116 @@
+"""The four stages of captioning as functions of some items: each adds what is missing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from vrsim.errors import VideoError
+from vrsim.models.model import Completion, Model
+from vrsim.perception.config import QUALITY, CaptionConfig
+from vrsim.perception.describe import Caption, Perception, Video, caption, perceive
+from vrsim.perception.frames import sample_frames
+from vrsim.perception.items import Item
+from vrsim.perception.key_frames import Candidates, Scorer, key_frames
+from vrsim.perception.stages import Output
+
+__all__ = ["Row", "add_captions", "add_choices", "add_frames", "add_perceptions"]
+
+UNSEEN = np.zeros((1, 1, 3), np.uint8)  # stands for a frame that nobody looks at
+
+
+@dataclass(eq=False)
+class Row:
+    """One item on its way through the stages."""
+
+    item: Item
+    outputs: dict[str, Output | None]  # by stage, None = not there yet
+    jpegs: list[bytes] = field(default_factory=list)  # its frames in the order of time
+    new: list[str] = field(default_factory=list)  # stages whose output was made here
+    heard: list[Completion] = field(default_factory=list)  # what the model answered here
+
+    def add(self, stage: str, output: Output) -> None:
+        self.outputs[stage] = output
+        self.new.append(stage)
+
+
+def add_frames(config: CaptionConfig, rows: Sequence[Row], run: Callable[..., Iterable[Any]] = map) -> None:
+    """Sample the frames of each item; ``run`` maps a function over items, as ``map`` does.
+
+    PyAV works outside of Python's lock, so threads decode side by side, each with one thread for one video.
+    """
+    missing = [row for row in rows if row.outputs["frames"] is None]
+    found = run(lambda row: _sample(config, row.item), missing)
+    for row, (output, jpegs) in zip(missing, found, strict=True):
+        row.jpegs = jpegs
+        row.add("frames", output)
+
+
+def _sample(config: CaptionConfig, item: Item) -> tuple[Output, list[bytes]]:
+    """What is known of an item's frames, and the frames; none where there is no video, or none that can be read."""
+    file = item.cover if config.choose == "cover" else item.video or item.cover
+    if file is None:
+        return {"error": "there is no cover" if config.choose == "cover" else "there is no video"}, []
+    try:
+        frames = sample_frames(file, config.frames, size=config.size, threads=1, limit_s=config.limit_s)
+    except VideoError as error:
+        return {"file": file.name, "error": str(error)}, []
+    times, duration = frames.times.round(3).tolist(), round(frames.duration, 3)
+    output = {"file": file.name, "times": times, "duration": duration, "notes": list(frames.notes)}
+    return output, [_jpeg(image) for image in frames.images]
+
+
+def add_choices(config: CaptionConfig, scorer: Scorer | None, rows: Sequence[Row]) -> None:
+    """KFR: the places of the key frames among those sampled, and the scores of all."""
+    missing = [row for row in rows if row.outputs["choice"] is None]
+    scored = config.choose == "clip"
+    asked = [
+        Candidates(row.item.item_id, row.item.title, [_pixels(jpeg) if scored else UNSEEN for jpeg in row.jpegs])
+        for row in missing
+    ]
+    found = key_frames(asked, config.choose, count=config.keep, scorer=scorer, seed=config.seed)
+    for row, chosen in zip(missing, found, strict=True):
+        output = {"way": chosen.way, "places": chosen.places.tolist()}
+        if chosen.scores is not None:
+            output["scores"] = chosen.scores.astype(float).round(4).tolist()
+        row.add("choice", output)
+
+
+def add_perceptions(config: CaptionConfig, model: Model, rows: Sequence[Row], hear: Callable[..., None]) -> None:
+    """CMP: what the model perceives in key frames and title."""
+    missing = [row for row in rows if row.outputs["perception"] is None]
+    videos = [Video(row.item.title, tuple(row.jpegs[at] for at in row.outputs["choice"]["places"])) for row in missing]
+    _say("perception", missing, perceive(model, videos, config.describe, hear))
+
+
+def add_captions(config: CaptionConfig, model: Model, rows: Sequence[Row], hear: Callable[..., None]) -> None:
+    """RRA: the caption that is made of it."""
+    missing = [row for row in rows if row.outputs["caption"] is None]
+    seen = [
+        Perception(row.item.title, row.outputs["perception"]["text"], tuple(row.outputs["perception"]["flags"]))
+        for row in missing
+    ]
+    _say("caption", missing, caption(model, seen, config.describe, hear))
+
+
+def _say(stage: str, rows: Sequence[Row], made: Sequence[Perception | Caption]) -> None:
+    for row, one in zip(rows, made, strict=True):
+        row.heard += one.replies
+        row.add(stage, {"text": one.text, "flags": list(one.flags), "replies": [reply.text for reply in one.replies]})
+
+
+def _jpeg(image: np.ndarray) -> bytes:
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def _pixels(jpeg: bytes) -> np.ndarray:
+    """uint8 (height, width, 3)."""
+    from PIL import Image
+
+    return np.asarray(Image.open(BytesIO(jpeg)).convert("RGB"))
