@@ -54,9 +54,10 @@ PRESETS: dict[type[TrainConfig], dict[str, dict[str, Any]]] = {
         | {"gradient_checkpointing": True, "per_device": 1},
     },
     GrpoConfig: {
+        # Fine-tuning leaves answers so sure that most groups agree at temperature 1: at 1.3 one in five does.
         "pocket": POCKET
-        | {"sft": "pocket", "steps": 200, "batch": 128, "rollouts": 8, "learning_rate": 5e-5, "max_tokens": 6}
-        | {"switch": 0.3, "mix": 0.4},
+        | {"sft": "pocket", "earlier": 40_000, "steps": 100, "batch": 256, "rollouts": 16, "learning_rate": 1e-4}
+        | {"max_tokens": 6, "temperature": 1.3, "switch": 0.3, "mix": 0.4},
         # VRAgent-R1 (AAAI 2026): 2,000 users, batch of 16 prompts with 16 replies each, KL 0.001, 4 epochs.
         "vragent-paper": {
             "model": QWEN,
