@@ -10,7 +10,7 @@ from vrsim.building import BuildConfig, make_world
 from vrsim.naming import parse_name
 from vrsim.recommender.recbole_models import RecBoleRecommender
 from vrsim.recommender.recbole_settings import RecBoleConfig
-from vrsim.worlds import BUILT_IN
+from vrsim.sources import ml_100k
 
 MODELS = ("Pop", "ItemKNN", "EASE", "BPR", "LightGCN", "DeepFM", "DSSM", "GRU4Rec", "NextItNet", "SASRec")
 
@@ -19,7 +19,7 @@ def main() -> None:
     words = sys.argv[1:]
     models = [word for word in words if "=" not in word] or list(MODELS)
     options = parse_name("model:" + ",".join(word for word in words if "=" in word))[1]
-    data = BUILT_IN["ml-100k"][0](BuildConfig())
+    data = ml_100k(BuildConfig().shortest)
     print(f"{'model':10} {'HR@10':>7} {'NDCG@10':>7} {'unseen HR@10':>12} {'epochs':>6} {'seconds':>7} {'rank s':>7}")
     for model in models:
         config = RecBoleConfig(model, options)

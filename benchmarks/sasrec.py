@@ -20,7 +20,7 @@ from vrsim.building import BuildConfig
 from vrsim.data import Data
 from vrsim.recommender.recbole_settings import RecBoleConfig
 from vrsim.recommender.recbole_setup import contained, prepare
-from vrsim.worlds import BUILT_IN
+from vrsim.sources import ml_100k
 
 
 @dataclass
@@ -70,7 +70,7 @@ def train(name: str, data: Data, budget: float, options: dict[str, Any], own: bo
 
 def main() -> None:
     budget = float(sys.argv[1]) if len(sys.argv) > 1 else 1000.0
-    data = BUILT_IN["ml-100k"][0](BuildConfig())
+    data = ml_100k(BuildConfig().shortest)
     ours = train("vrsim", data, budget / 15, {}, own=False)
     slow = {"learning_rate": 1e-3, "train_batch_size": 2048}
     shipped = train("RecBole as it ships", data, 1.0, slow, own=True, anomaly=True)

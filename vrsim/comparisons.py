@@ -12,18 +12,18 @@ from vrsim.estimates import Estimate, mean_of_users, outcomes, over_users
 from vrsim.loop import Played
 from vrsim.probabilities import auc_difference
 
-__all__ = ["Agreement", "Difference", "Group", "agreement", "by_activity", "compare", "holm"]
+__all__ = ["Agreement", "Difference", "Group", "agreement", "by_activity", "compare", "compare_users", "holm"]
 
 
 @dataclass(frozen=True)
 class Difference:
     """A number of one agent minus that of a reference."""
 
-    metric: str  # accuracy, or auc where the protocol goes by it
+    metric: str  # accuracy, or auc where the protocol goes by it; of recommenders HR@10
     value: Estimate
     better: int  # users about whom the agent is right more often
     worse: int  # users about whom the reference is
-    p: float  # accuracy: exact McNemar test; auc: of a normal distribution with the bootstrap's deviation
+    p: float  # accuracy and HR@10: exact McNemar test; auc: of a normal distribution with the bootstrap's deviation
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,20 @@ def compare(runs: Sequence[Played], reference: Sequence[Played], seed: int = 0) 
         value, p = auc_difference(one, other, seed)
     else:
         (value,) = over_users((difference, asked), _per_decision, seed)
-        p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+        p = _sign_test(better, worse)
     return Difference(metric, value, better, worse, p)
+
+
+def compare_users(metric: str, values: np.ndarray, reference: np.ndarray, seed: int = 0) -> Difference:
+    """Compare two by what each gets for the same users, float (users,), as ``compare`` does."""
+    difference = values - reference
+    better, worse = int((difference > 0).sum()), int((difference < 0).sum())
+    (value,) = mean_of_users([difference], seed)
+    return Difference(metric, value, better, worse, _sign_test(better, worse))
+
+
+def _sign_test(better: int, worse: int) -> float:
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

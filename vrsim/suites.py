@@ -11,6 +11,7 @@ from vrsim.models.trained import read_trained
 from vrsim.protocols import get_protocol
 from vrsim.published import ABLATION, PUBLISHED, PublishedRow
 from vrsim.questions import ask
+from vrsim.recommender_rows import RANKING_SUITES
 from vrsim.records import Question
 from vrsim.registry import make_agent
 from vrsim.text.templates import POCKET, US_AGENT, US_AGENT_DIRECT, Template, get_template
@@ -28,7 +29,7 @@ __all__ = [
     "what_differs",
 ]
 
-SUITES = ("us-ablation", "simulators")
+SUITES = ("us-ablation", "simulators", *RANKING_SUITES)
 
 # The simulators of VRAgent-R1's second table that ask a language model, by the agents of vrsim.
 SIMULATORS = ("zero-shot", "recagent", "agent4rec", "llm-simulator", "tallrec", "mllm-msr", "us-agent")

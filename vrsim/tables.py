@@ -12,10 +12,12 @@ from vrsim.bench import Row
 from vrsim.estimates import Estimate
 from vrsim.models.ledger import Usage
 from vrsim.numerals import number, p_value
-from vrsim.published import PublishedRow
+from vrsim.published import PublishedRow, published_ranking
+from vrsim.recommender_rows import RANKING_SUITES
+from vrsim.recommender_suite import Ranking
 from vrsim.variants import Compared
 
-__all__ = ["ablation_tables", "audit_tables", "costs_table", "published_tables", "result_tables"]
+__all__ = ["ablation_tables", "audit_tables", "costs_table", "published_tables", "ranking_tables", "result_tables"]
 
 
 def result_tables(rows: Sequence[Row], world: str) -> list[Table | str]:
@@ -75,8 +77,51 @@ def ablation_tables(compared: Sequence[Compared], world: str, seeds: int) -> lis
     return [*tables, "below a number its 95 % interval over users, not over trainings; p: paired, corrected by Holm\n"]
 
 
-def _lift(lift: Lift | None) -> tuple[str, str]:
-    return ("-", "-") if lift is None else (_signed(lift.difference.value), p_value(lift.p))
+def ranking_tables(result: Ranking) -> list[Table | str]:
+    """The metrics at 10 and at 20 with the published ones beside, and what each row has over the references."""
+    tables: list[Table | str] = []
+    found = {row.row.name: row for row in result.rows}
+    suite = RANKING_SUITES[result.suite]
+    beside = {row.name: published_ranking(row.beside) for row in suite.rows}
+    for k in (10, 20):
+        metrics = (f"HR@{k}", f"NDCG@{k}")
+        table = _table(f"{result.world}, {result.suite}: at {k}", "row")
+        for head in (metrics[0], "published", metrics[1], "published"):
+            table.add_column(head, justify="right", no_wrap=True)
+        best = {metric: max(row.metrics[metric].value for row in result.rows) for metric in metrics}
+        for name, published in beside.items():
+            told = published.metrics if published else {}
+            if name not in found and not (name in result.left_out and told.keys() & set(metrics)):
+                continue
+            cells = []
+            for metric in metrics:
+                own = found[name].metrics[metric] if name in found else None
+                cells += [_cell(own, own.value == best[metric], 4) if own else "-", number(told.get(metric), 4)]
+            table.add_row(name, *cells)
+        tables.append(table)
+    if references := [name for name in suite.references if name in found and len(found) > 1]:
+        differences = _table("HR@10 minus that of a reference", "row")
+        for head in references:
+            differences.add_column(f"over {head}", justify="right", no_wrap=True)
+            differences.add_column("p", justify="right", no_wrap=True)
+        for name, row in found.items():
+            lifts = (row.over.get(reference) for reference in references)
+            differences.add_row(name, *(cell for lift in lifts for cell in _lift(lift, 4)))
+        tables.append(differences)
+    seeds = "1 seed" if result.seeds == 1 else f"{result.seeds} seeds"
+    lines = (
+        f"{result.users:,} users, {seeds}; the last item of each among all that the user has not had",
+        "below a number its 95 % interval over users, not over trainings; p: paired, corrected by Holm",
+        *(
+            f"published: {source}, on {data}"
+            for source, data in sorted({(r.source, r.data) for r in beside.values() if r})
+        ),
+    )
+    return [*tables, "\n".join(lines) + "\n"]
+
+
+def _lift(lift: Lift | None, digits: int = 3) -> tuple[str, str]:
+    return ("-", "-") if lift is None else (_signed(lift.difference.value, digits), p_value(lift.p))
 
 
 def _shortcuts(row: Audited) -> Table:
@@ -194,17 +239,16 @@ def _explanation(rows: list[Row]) -> str:
     return f"{score.users} {who}, {seeds}; below each number its 95 % interval (bootstrap over users)\n"
 
 
-def _cell(estimate: Estimate, best: bool) -> str:
-    text = f"[bold]{number(estimate.value)}[/bold]" if best else number(estimate.value)
-    if np.isfinite(estimate.low):
-        text += f"\n[dim]{number(estimate.low)}-{number(estimate.high)}[/dim]"
-    return text
+def _cell(estimate: Estimate, best: bool, digits: int = 3) -> str:
+    low, value, high = (number(x, digits) for x in (estimate.low, estimate.value, estimate.high))
+    text = f"[bold]{value}[/bold]" if best else value
+    return f"{text}\n[dim]{low}-{high}[/dim]" if np.isfinite(estimate.low) else text
 
 
-def _signed(estimate: Estimate) -> str:
+def _signed(estimate: Estimate, digits: int = 3) -> str:
     """A difference: +.143 with its interval below."""
     low, value, high = (
-        f"{'+' if x > 0 else '-' if x < 0 else ''}{number(abs(x))}"
+        f"{'+' if x > 0 else '-' if x < 0 else ''}{number(abs(x), digits)}"
         for x in (estimate.low, estimate.value, estimate.high)
     )
     return f"{value}\n[dim]{low} to {high}[/dim]" if np.isfinite(estimate.low) else value

@@ -1,8 +1,7 @@
-"""``vrsim bench``: compare agents, or train and compare the rows of a published table."""
+"""``vrsim bench``: compare agents, or make the rows of a published table."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,16 +11,26 @@ import typer
 from rich.markup import escape
 
 import vrsim
-from vrsim.cli.app import Json, app, err_console, out_console, read_settings
-from vrsim.errors import OptionError, UnknownNameError
+from vrsim.cli.app import Json, app, out_console, read_settings
+from vrsim.cli.suites import (
+    ablation,
+    going_on,
+    one_protocol,
+    print_left_out,
+    print_tables,
+    ranking,
+    read_captions,
+    refuse,
+    simulators,
+)
 
 if TYPE_CHECKING:
     from vrsim.bench import BenchConfig, Budget
-    from vrsim.us_ablation import AblationConfig
 
 __all__ = ["bench"]
 
 WORLD, PROTOCOL = "ml-100k", "vragent-paper"  # unless others are named
+TASKS, SIZES, COHORT = ["judgment", "selection"], [1, 3, 4], "all"
 
 
 @app.command()
@@ -31,9 +40,9 @@ def bench(
         list[str] | None, typer.Option(help="Agent with options; repeat. Default: every baseline.")
     ] = None,
     protocol: Annotated[list[str] | None, typer.Option(help=f"Protocol; repeat. Default: {PROTOCOL}.")] = None,
-    task: Annotated[list[str], typer.Option(help="Task; repeat.")] = ["judgment", "selection"],  # noqa: B006
-    m: Annotated[list[int], typer.Option("--m", help="Negatives per selection slate; repeat.")] = [1, 3, 4],  # noqa: B006
-    cohort: Annotated[str, typer.Option(help="Test users: all, cold or warm.")] = "all",
+    task: Annotated[list[str], typer.Option(help="Task; repeat.")] = TASKS,
+    m: Annotated[list[int], typer.Option("--m", help="Negatives per selection slate; repeat.")] = SIZES,
+    cohort: Annotated[str, typer.Option(help="Test users: all, cold or warm.")] = COHORT,
     users: Annotated[int, typer.Option(help="At most this many test users, 0 = all.")] = 0,
     seeds: Annotated[int, typer.Option(help="How many seeds, from 0 on.")] = 3,
     episodes: Annotated[
@@ -41,13 +50,31 @@ def bench(
     ] = None,
     budget: Annotated[float | None, typer.Option(help="Dollars that models may cost; a larger one goes on.")] = None,
     token_budget: Annotated[int | None, typer.Option(help="Tokens that models may read and write.")] = None,
-    suite: Annotated[str | None, typer.Option(help="us-ablation or simulators: the rows of a published table.")] = None,
-    model: Annotated[str | None, typer.Option(help="Of a suite: the model of every row.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="us-ablation, simulators, recommenders or ip-ablation: the rows of a published table."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Of a suite of agents: the model of every row.")] = None,
     preset: Annotated[str | None, typer.Option(help="Of us-ablation: see `vrsim train presets`.")] = None,
     option: Annotated[
         list[str],
-        typer.Option(help="Of us-ablation: a setting of GRPO, NAME=VALUE, or of SFT, sft.NAME=VALUE; repeat."),
+        typer.Option(
+            help="NAME=VALUE; repeat. Of us-ablation: a setting of GRPO, or, as sft.NAME, of SFT. Of recommenders and "
+            "ip-ablation: a setting of every model that has it, or, as MODEL.NAME, of one."
+        ),
     ] = [],  # noqa: B006
+    captions: Annotated[
+        list[str],
+        typer.Option(
+            help="A table of captions (vrsim caption), or NAME=FILE; repeat. Of recommenders: ip, mllm-msr. Of "
+            "ip-ablation: full, no-kfr, uniform, cover, no-cmp, no-rra."
+        ),
+    ] = [],  # noqa: B006
+    vectors: Annotated[
+        Path | None,
+        typer.Option(help="Of recommenders: a table of vectors of covers and videos: item_id, image, video."),
+    ] = None,
+    row: Annotated[list[str], typer.Option(help="Of recommenders and ip-ablation: this row alone; repeat.")] = [],  # noqa: B006
     out: Annotated[Path | None, typer.Option(help="Run folder; an unfinished run goes on. Default: runs/TIME.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +82,8 @@ def bench(
 
     A suite names its agents itself. us-ablation trains the US Agent with and without its parts, and asks all of them;
     world and protocol are the preset's unless given, and --seeds counts trainings too. simulators asks one model in
-    every way.
+    every way. recommenders trains the recommenders of the published table, as far as captions and vectors are given,
+    and ip-ablation one recommender with captions of each variant: all rank the last item of every user.
 
     Examples:
 
@@ -72,26 +100,42 @@ def bench(
       vrsim bench --suite us-ablation --out runs/ablation
 
       vrsim bench --suite simulators --model openai:gpt-4o-mini --users 100 --budget 2
+
+      vrsim bench --suite recommenders --world microlens-50k --captions captions.parquet --option preset=microlens
+
+      vrsim bench --suite ip-ablation --world microlens-50k --captions full=captions.parquet --captions no-kfr=b.parquet
     """
     from vrsim.bench import BenchConfig, Budget
 
-    _refuse(suite, {"agent": agent, "episodes": episodes, "model": model, "preset": preset, "option": option})
+    given = {"agent": agent, "episodes": episodes, "model": model, "preset": preset, "option": option}
+    given |= {"captions": captions, "vectors": vectors, "row": row}
+    asks = {"protocol": protocol, "budget": budget is not None, "token-budget": token_budget is not None}
+    asks |= {"task": task != TASKS, "m": m != SIZES, "cohort": cohort != COHORT}
+    refuse(suite, given, asks)
     limits = Budget(budget, token_budget)
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S-%f")
     asked = tuple(task), tuple(m), cohort, users, seeds
     if suite == "us-ablation":
         from vrsim.us_ablation import AblationConfig
 
-        own = {"world": world, "protocol": _one(protocol), "model": model}
+        own = {"world": world, "protocol": one_protocol(protocol), "model": model}
         config = AblationConfig(preset or "pocket", read_settings(option, **own), *asked)
-        _ablation(config, folder, limits, out is None, as_json)
+        ablation(config, folder, limits, out is None, as_json)
+        return
+    if suite in ("recommenders", "ip-ablation"):
+        from vrsim.recommender_suite import RankingConfig
+
+        tables = read_captions(suite, captions)
+        settings = read_settings(option)
+        config = RankingConfig(suite, world or WORLD, tables, vectors, settings, tuple(row), users, seeds)
+        ranking(config, folder, out is None, as_json)
         return
     from vrsim.registry import baselines
 
     world, protocols, left_out = world or WORLD, tuple(protocol or [PROTOCOL]), {}
     agents, files = tuple(agent or baselines()), tuple(map(str, episodes or ()))
     if suite:
-        agents, left_out = _simulators(model, BenchConfig(world, ("us-agent",), protocols, *asked, files))
+        agents, left_out = simulators(model, BenchConfig(world, ("us-agent",), protocols, *asked, files))
     _bench(BenchConfig(world, agents, protocols, *asked, files), folder, limits, out is None, as_json, suite, left_out)
 
 
@@ -114,7 +158,7 @@ def _bench(
     from vrsim.suites import landmarks
     from vrsim.tables import costs_table, published_tables, result_tables
 
-    with _going_on(folder, "manifest.json", unnamed):
+    with going_on(folder, "manifest.json", unnamed):
         vrsim.World.load(config.world)  # building it has a bar of its own
         asks = any(make_agent(name).interactive for name in config.agents)
         with nullcontext(silent) if asks else progress_bar("bench") as progress:  # a bar would write over the questions
@@ -130,95 +174,9 @@ def _bench(
             told |= {"suite": suite, "left_out": left_out, "published": [asdict(row) for row in beside]}
         print(json.dumps(told, indent=1))
         return
-    _print(result_tables(rows, config.world))
+    print_tables(result_tables(rows, config.world))
     if usage := Ledger(folder / COSTS).usage:
-        _print([costs_table(usage)])
-    _print_left_out(left_out)
-    _print(published_tables(beside))
+        print_tables([costs_table(usage)])
+    print_left_out(left_out)
+    print_tables(published_tables(beside))
     out_console.print(f"records: {escape(str(folder))}", soft_wrap=True)
-
-
-def _ablation(config: "AblationConfig", folder: Path, limits: "Budget", unnamed: bool, as_json: bool) -> None:
-    """Train, ask and compare the variants of the US Agent, and print them."""
-    from vrsim.progress import progress_bar
-    from vrsim.published import ABLATION
-    from vrsim.tables import ablation_tables, published_tables
-    from vrsim.us_ablation import ablation_json, run_ablation
-
-    with _going_on(folder, "training", unnamed):
-        vrsim.World.load(config.grpo().world)  # building it has a bar of its own
-        with progress_bar("us-ablation") as progress:
-            result = run_ablation(config, folder, progress, limits)
-    if as_json:
-        print(json.dumps({"out": str(folder), **ablation_json(result)}, indent=1))
-        return
-    _print(ablation_tables(result.compared, result.world, result.seeds))
-    _print_left_out(result.left_out)
-    for note in result.notes:
-        out_console.print(escape(note), soft_wrap=True, highlight=False)
-    _print(published_tables([row for row in ABLATION if result.protocol in row.protocols]))
-    out_console.print(f"records: {escape(str(folder))}", soft_wrap=True)
-
-
-def _refuse(suite: str | None, given: dict[str, Any]) -> None:
-    """Raise OptionError for options that do not go together."""
-    from vrsim.suites import SUITES
-
-    given = {name: value for name, value in given.items() if value}
-    if suite is None:
-        for name in given.keys() & {"preset", "option"}:
-            raise OptionError(f"--{name} belongs to --suite us-ablation")
-        if "model" in given:
-            raise OptionError("--model belongs to --suite; name the model of an agent in --agent us-agent:model=NAME")
-        return
-    if suite not in SUITES:
-        raise UnknownNameError("suite", suite, SUITES)
-    if "agent" in given:
-        raise OptionError("--suite names its agents itself; leave --agent out, or --suite")
-    wrong = {"us-ablation": {"episodes"}, "simulators": {"preset", "option"}}[suite]
-    for name in given.keys() & wrong:
-        raise OptionError(f"--{name} does not go with --suite {suite}")
-    if suite == "simulators" and "model" not in given:
-        raise OptionError("--suite simulators needs --model: the one that every simulator asks, as openai:gpt-4o-mini")
-
-
-def _one(protocol: list[str] | None) -> str | None:
-    if protocol and len(protocol) > 1:
-        raise OptionError(f"--suite us-ablation trains for one protocol, found {', '.join(protocol)}")
-    return protocol[0] if protocol else None
-
-
-def _simulators(model: str, config: "BenchConfig") -> tuple[tuple[str, ...], dict[str, str]]:
-    from vrsim.questions import questions_of
-    from vrsim.suites import simulator_agents
-
-    questions = [
-        question
-        for protocol in config.protocols
-        for question in questions_of(protocol, config.tasks, config.m, config.cohort)
-    ]
-    if not questions:
-        raise OptionError(f"{', '.join(config.protocols)} asks no {' and no '.join(config.tasks)}")
-    return simulator_agents(model, vrsim.World.load(config.world), questions[0])
-
-
-@contextmanager
-def _going_on(folder: Path, begun: str, unnamed: bool) -> Iterator[None]:
-    """Say how to go on if the block is interrupted after it has ``begun``: the file that says so."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if (folder / begun).exists():
-            again = f" with --out {folder}" if unnamed else ""
-            err_console.print(f"\nstopped; the same command{again} goes on where it stopped")
-        raise
-
-
-def _print(tables: list[Any]) -> None:
-    for table in tables:
-        out_console.print(table, soft_wrap=True, highlight=False)
-
-
-def _print_left_out(left_out: dict[str, str]) -> None:
-    for name, reason in left_out.items():
-        out_console.print(f"left out: {escape(name)}: {escape(reason)}", soft_wrap=True, highlight=False)

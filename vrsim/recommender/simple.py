@@ -1,4 +1,4 @@
-"""What a recommender is, and two that need no training library."""
+"""What a recommender is, and three that need no training library."""
 
 from typing import Protocol
 
@@ -8,7 +8,16 @@ from scipy.sparse import csr_matrix
 from vrsim.errors import DataError
 from vrsim.interactions import Interactions
 
-__all__ = ["BLOCK", "CONTEXT", "ItemTransitions", "RankedCandidates", "Recommender", "rank_unseen"]
+__all__ = [
+    "BLOCK",
+    "CONTEXT",
+    "ItemTransitions",
+    "Popularity",
+    "RankedCandidates",
+    "Recommender",
+    "rank_targets",
+    "rank_unseen",
+]
 
 CONTEXT = 50  # newest history items that a recommender is given
 BLOCK = 20  # the ranking of a position is cut into blocks of this many ranks; the target's block is kept
@@ -23,6 +32,17 @@ class Recommender(Protocol):
         ``users`` is int64 (B,), from 0; ``histories`` is int64 (B, H), items oldest first, 0 = empty.
         """
         ...
+
+
+class Popularity:
+    """Score items by how often they occur in the training part, the same for everybody."""
+
+    def __init__(self, popularity: np.ndarray) -> None:
+        self._popularity = popularity.astype(np.float32)  # (n_items + 1,)
+
+    def score(self, users: np.ndarray, histories: np.ndarray) -> np.ndarray:
+        """See Recommender."""
+        return np.tile(self._popularity, (len(users), 1))
 
 
 class ItemTransitions:
@@ -76,23 +96,9 @@ def rank_unseen(
     (B, BLOCK), best first, 0 = no more; and their scores, float32, 0 where there is no item. Equal
     scores: the smaller item first.
     """
-    scores = np.array(recommender.score(users, interactions.histories(users, t, CONTEXT)))
-    if scores.dtype not in (np.float32, np.float64):
-        scores = scores.astype(np.float64)
-    if scores.shape != (len(users), n_items + 1):
-        raise DataError(f"the recommender's score() must return shape {(len(users), n_items + 1)}, got {scores.shape}")
-    if np.isnan(scores[:, 1:]).any():
-        raise DataError("the recommender's score() returned NaN")
-    if np.isposinf(scores[:, 1:]).any():
-        raise DataError("the recommender's score() returned infinity; -infinity is allowed: the item is never ranked")
-    row, seen = interactions.before(users, t)
-    scores[row, seen] = -np.inf
-    scores[:, 0] = -np.inf
-
+    scores = _unseen_scores(recommender, interactions, n_items, users, t)
     target = interactions.items[interactions.offsets[users] + t]
-    own = np.take_along_axis(scores, target[:, None].astype(np.int64), axis=1)
-    earlier = np.arange(n_items + 1) < target[:, None]
-    ranks = 1 + (scores > own).sum(axis=1) + ((scores == own) & earlier & np.isfinite(own)).sum(axis=1)
+    ranks = _ranks(scores, target)
 
     order = _best_first(scores)
     rows = np.arange(len(users))[:, None]
@@ -107,7 +113,42 @@ def rank_unseen(
     block = at((ranks - 1)[:, None] // BLOCK * BLOCK + np.arange(BLOCK))
     block[~(block == target[:, None]).any(axis=1)] = 0  # a target that the recommender refuses to score
     block_scores = np.where(block > 0, scores[rows, block], 0).astype(np.float32)
-    return candidates, ranks.astype(np.int32), block, block_scores
+    return candidates, ranks, block, block_scores
+
+
+def rank_targets(
+    recommender: Recommender, interactions: Interactions, n_items: int, users: np.ndarray, t: np.ndarray
+) -> np.ndarray:
+    """The ranks of ``rank_unseen`` alone, int32 (B,): nothing is sorted for them."""
+    scores = _unseen_scores(recommender, interactions, n_items, users, t)
+    return _ranks(scores, interactions.items[interactions.offsets[users] + t])
+
+
+def _unseen_scores(
+    recommender: Recommender, interactions: Interactions, n_items: int, users: np.ndarray, t: np.ndarray
+) -> np.ndarray:
+    """The checked scores, float (B, n_items + 1); -inf for what the user has had, and for column 0."""
+    scores = np.array(recommender.score(users, interactions.histories(users, t, CONTEXT)))
+    if scores.dtype not in (np.float32, np.float64):
+        scores = scores.astype(np.float64)
+    if scores.shape != (len(users), n_items + 1):
+        raise DataError(f"the recommender's score() must return shape {(len(users), n_items + 1)}, got {scores.shape}")
+    if np.isnan(scores[:, 1:]).any():
+        raise DataError("the recommender's score() returned NaN")
+    if np.isposinf(scores[:, 1:]).any():
+        raise DataError("the recommender's score() returned infinity; -infinity is allowed: the item is never ranked")
+    row, seen = interactions.before(users, t)
+    scores[row, seen] = -np.inf
+    scores[:, 0] = -np.inf
+    return scores
+
+
+def _ranks(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rank of each row's target, int32 (B,), 1 = best; equal scores: the smaller item first."""
+    own = np.take_along_axis(scores, target[:, None].astype(np.int64), axis=1)
+    earlier = np.arange(scores.shape[1]) < target[:, None]
+    ranks = 1 + (scores > own).sum(axis=1) + ((scores == own) & earlier & np.isfinite(own)).sum(axis=1)
+    return ranks.astype(np.int32)
 
 
 def _best_first(scores: np.ndarray) -> np.ndarray:
