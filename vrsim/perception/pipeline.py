@@ -18,7 +18,10 @@ from vrsim.progress import Progress, silent
 
 __all__ = ["Captioning", "Hear", "caption_items"]
 
-CHUNK = 256  # items whose frames are in memory at once; twice, because the next ones are made ready meanwhile
+FIRST, CHUNK = (
+    64,
+    512,
+)  # items whose key frames are in memory at once; twice, because the next ones are made ready meanwhile
 
 Hear = Callable[[Completion], None]
 """Called with each completion as soon as it is there, for a ledger."""
@@ -85,9 +88,11 @@ def caption_items(
             if "choice" in wanted:
                 add_choices(config, scorer, rows)
                 run.keep("choice", rows)
+                for row in rows:
+                    row.jpegs = {place: row.jpegs[place] for place in row.outputs["choice"]["places"] if row.jpegs}
             return rows
 
-        for rows in _ahead(ahead, prepare, [missing[at : at + CHUNK] for at in range(0, len(missing), CHUNK)]):
+        for rows in _ahead(ahead, prepare, _parts(missing)):
             for stage, add in (("perception", add_perceptions), ("caption", add_captions)):
                 if stage in wanted:
                     progress(done, len(items), stage)
@@ -95,6 +100,15 @@ def caption_items(
                     run.keep(stage, rows)
             done += len(rows)
             progress(done, len(items), run.until)
+
+
+def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:
+    """The items in parts, a small one first: the model need not wait long for it."""
+    parts, at, size = [], 0, FIRST
+    while at < len(items):
+        parts.append(items[at : at + size])
+        at, size = at + size, min(2 * size, CHUNK)
+    return parts
 
 
 def _ahead(

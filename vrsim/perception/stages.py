@@ -7,7 +7,7 @@ other settings the outputs of before stay, so that variants share what they have
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,18 @@ class Stages:
         rows = self._rows("SELECT item, value FROM outputs WHERE stage = ? AND key = ?", stage, key, items)
         return {item: json.loads(value) for item, value in rows}
 
-    def images(self, key: str, item: str, places: Iterable[int] | None = None) -> list[bytes]:
-        """The frames of an item in the order of time, JPEG files; ``places``: those alone."""
+    def images(self, key: str, item: str) -> dict[int, bytes]:
+        """The frames of an item by their place in the order of time, JPEG files."""
+        query = "SELECT place, jpeg FROM images WHERE key = ? AND item = ? ORDER BY place"
         with self._told():
-            rows = dict(self._link.execute("SELECT place, jpeg FROM images WHERE key = ? AND item = ?", (key, item)))
-        return [rows[place] for place in (sorted(rows) if places is None else places)]
+            return dict(self._link.execute(query, (key, item)))
 
-    def put(self, stage: str, key: str, outputs: dict[str, Output], images: dict[str, Sequence[bytes]] = {}) -> None:  # noqa: B006
+    def put(
+        self, stage: str, key: str, outputs: dict[str, Output], images: Mapping[str, Mapping[int, bytes]] = {}
+    ) -> None:
         """Keep outputs, all or none; of each item the newest stays."""
         rows = [(stage, key, item, json.dumps(value, sort_keys=True)) for item, value in outputs.items()]
-        frames = [(key, item, place, jpeg) for item, own in images.items() for place, jpeg in enumerate(own)]
+        frames = [(key, item, place, jpeg) for item, own in images.items() for place, jpeg in own.items()]
         with self._told():
             self._link.execute("BEGIN IMMEDIATE")
             try:

@@ -27,7 +27,7 @@ class Row:
 
     item: Item
     outputs: dict[str, Output | None]  # by stage, None = not there yet
-    jpegs: list[bytes] = field(default_factory=list)  # its frames in the order of time
+    jpegs: dict[int, bytes] = field(default_factory=dict)  # its frames by place in the order of time
     new: list[str] = field(default_factory=list)  # stages whose output was made here
     heard: list[Completion] = field(default_factory=list)  # what the model answered here
 
@@ -44,7 +44,7 @@ def add_frames(config: CaptionConfig, rows: Sequence[Row], run: Callable[..., It
     missing = [row for row in rows if row.outputs["frames"] is None]
     found = run(lambda row: _sample(config, row.item), missing)
     for row, (output, jpegs) in zip(missing, found, strict=True):
-        row.jpegs = jpegs
+        row.jpegs = dict(enumerate(jpegs))
         row.add("frames", output)
 
 
@@ -67,7 +67,9 @@ def add_choices(config: CaptionConfig, scorer: Scorer | None, rows: Sequence[Row
     missing = [row for row in rows if row.outputs["choice"] is None]
     scored = config.choose == "clip"
     asked = [
-        Candidates(row.item.item_id, row.item.title, [_pixels(jpeg) if scored else UNSEEN for jpeg in row.jpegs])
+        Candidates(
+            row.item.item_id, row.item.title, [_pixels(jpeg) if scored else UNSEEN for jpeg in row.jpegs.values()]
+        )
         for row in missing
     ]
     found = key_frames(asked, config.choose, count=config.keep, scorer=scorer, seed=config.seed)

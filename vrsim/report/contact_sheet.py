@@ -2,7 +2,7 @@
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 
 from vrsim.perception.caption_audit import CaptionAudit
@@ -60,12 +60,12 @@ def _counts(counts: Mapping[str, int]) -> Html:
     return ", ".join(f"{plain(name)}: {number:,}" for name, number in counts.items())
 
 
-def _card(item: Item, outputs: Mapping[str, Output], jpegs: Sequence[bytes]) -> Html:
+def _card(item: Item, outputs: Mapping[str, Output], jpegs: Mapping[int, bytes]) -> Html:
     frames, choice = outputs["frames"], outputs["choice"]
     scores = choice.get("scores", [None] * len(jpegs))
     pictures = "".join(
         _frame(jpeg, time, score, place in choice["places"])
-        for place, (jpeg, time, score) in enumerate(zip(jpegs, frames.get("times", ()), scores, strict=True))
+        for (place, jpeg), time, score in zip(jpegs.items(), frames.get("times", ()), scores, strict=True)
     )
     remarks = [frames.get("error", ""), *frames.get("notes", ()), ", ".join(outputs["caption"]["flags"])]
     said = "".join(f'<p class="soft">{plain(remark)}</p>\n' for remark in remarks if remark)
