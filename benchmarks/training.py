@@ -1,10 +1,8 @@
-"""What a training step costs beside TRL alone, killed runs beside unbroken ones, and GRPO of large shapes on a GPU.
+"""What a training step costs beside TRL alone.
 
-Run: python benchmarks/training.py step                (the tiny world; a minute)
-     python benchmarks/training.py kill                (the same)
+Run: python benchmarks/training.py step           (the tiny world; a minute)
      python benchmarks/training.py step --world ml-100k:holdout=10 --model checkpoint:FOLDER
-     python benchmarks/training.py kill --world ml-100k:holdout=10 --model checkpoint:FOLDER
-     python benchmarks/training.py gpu                 (Qwen2.5-0.5B and 7B made from their configs)
+
 Every other setting is that of the preset pocket, or --option NAME=VALUE as in vrsim train. FOLDER comes from vrsim
 train sft. A step lasts from one log to the next: reading data, replies, rewards, learning, metrics and callbacks; the
 first one of a block does not count. Both ways get the same weights, prompts, seed and TRL settings, which is checked.
@@ -20,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,14 +32,11 @@ from vrsim.models.trained import read_trained
 from vrsim.naming import parse_value
 from vrsim.text.replies import read_reply
 from vrsim.text.rewards import REPLY_REWARDS
-from vrsim.text.templates import US_AGENT
-from vrsim.text.writer import Writer
 from vrsim.threads import import_torch
 from vrsim.training.config import GrpoConfig, SftConfig
 from vrsim.training.grpo import prompts, train_grpo
 from vrsim.training.presets import make_training
 from vrsim.training.run import carry_out, common_settings
-from vrsim.training.run_folder import METRICS, TrainingFolder, read_metrics
 from vrsim.training.sft import train_sft
 from vrsim.world import World
 
@@ -55,13 +49,6 @@ NEVER = 10**6  # steps between what is switched off
 LOGGED = 399  # most steps of which each one is logged
 EVERY = 5  # steps between the checks and the saves whose cost is taken
 OWN = {"output_dir", "save_strategy", "logging_dir", "run_name", "report_to"}  # settings of TRL that may differ
-VOCABULARY = 4000  # pieces of the tokenizer that is trained for the large shapes
-LENGTHS = (256, 512, 1024, 2048)  # tokens of a reply for which the paper's run is estimated
-SHAPES: dict[str, dict[str, Any]] = {  # how each is trained; the rest is the preset vragent-paper
-    "Qwen2.5-0.5B": {"per_device": 8, "gradient_checkpointing": False},
-    "Qwen2.5-7B": {"per_device": 4, "lora_rank": 16},
-    "rehearsal": {"per_device": 8, "lora_rank": 4, "gpu": False, "precision": "float32"},
-}
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 Name = Annotated[str, typer.Option("--world", help="Name or folder of the world.")]
@@ -285,208 +272,6 @@ def peak() -> int:
     lines = status.read_text().splitlines() if status.exists() else []
     marks = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
     return marks[0] if marks else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-# Killed and resumed
-
-
-@app.command()
-def kill(
-    world: Name = "tiny",
-    model: Learner = "",
-    option: Changes = [],  # noqa: B006
-    method: Annotated[str, typer.Option(help="sft, grpo or both.")] = "both",
-    steps: Annotated[int, typer.Option(min=5, help="Steps of a run; a tenth of them lies between checkpoints.")] = 40,
-    kills: Annotated[int, typer.Option(min=1, help="At most so many for each method.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the moments of the kills.")] = 0,
-) -> None:
-    """SIGKILL at random moments: the weights in the end beside those of a run that nobody killed."""
-    same = True
-    with tempfile.TemporaryDirectory() as folder:
-        model = model or small_model(world, Path(folder))
-        for place, name in enumerate(("sft", "grpo") if method == "both" else (method,)):
-            every = {"steps": steps, "save_every": max(1, steps // 10), "check_every": max(1, steps // 4), "log": ""}
-            given = changes(name, world, model, option, every)
-            words = [word for key, value in given.items() for word in ("--option", f"{key}={value}")]
-            command = [sys.executable, "-m", "vrsim", "train", name, *words, "--out"]
-            rng = np.random.default_rng([seed, place])
-            same &= killed(name, command, Path(folder) / name, steps, kills, rng)
-    raise typer.Exit(0 if same else 1)
-
-
-def killed(name: str, command: list[str], work: Path, steps: int, kills: int, rng: np.random.Generator) -> bool:
-    """Whether both runs end with the same bytes; prints what happened."""
-    with started([*command, str(work / "whole")]) as process:
-        finish(process)
-    rows = read_metrics(work / "whole")
-    each = max(row.get("seconds", 0.0) for row in rows) / steps
-    out, moments = work / "killed", []
-    for _ in range(kills):
-        begin = max(TrainingFolder(out, {}).checkpoints(), default=0)
-        if begin == steps:  # the last kill hit a run that had only the model left to write
-            break
-        with started([*command, str(out)]) as process:
-            before = identity(out / METRICS)
-            wanted, late = int(rng.integers(begin, steps)) + 1, 2 * each * rng.random()
-            while process.poll() is None and (identity(out / METRICS) in (None, before) or newest(out) < wanted):
-                time.sleep(0.005)
-            time.sleep(late)
-            if process.poll() is not None:
-                finish(process)
-                break
-            process.kill()
-            process.wait()
-        moments.append(f"step {newest(out)} (from {begin})")
-    with started([*command, str(out)]) as process:
-        finish(process)
-    difference = distance(work / "whole" / "model", out / "model")
-    kept = [
-        [{k: v for k, v in row.items() if k not in ("seconds", "step_time")} for row in read_metrics(work / folder)]
-        for folder in ("whole", "killed")
-    ]
-    print(f"{name}: {steps} steps of {each:.3f} s, killed {len(moments)} times, after {', '.join(moments)}")
-    equal = "yes" if difference is None else f"no, weights differ by up to {difference:.3g}"
-    print(f"  same bytes of weights: {equal}; same metrics: {'yes' if kept[0] == kept[1] else 'no'}", flush=True)
-    return difference is None
-
-
-@contextlib.contextmanager
-def started(command: list[str]) -> Iterator[subprocess.Popen]:
-    """A process that does not outlive its block; what it says goes into a file, which never fills up."""
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, text=True)
-        process.said = said
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-
-
-def finish(process: subprocess.Popen) -> None:
-    """Wait for a process, and end the benchmark with its last words if it failed."""
-    if process.wait():
-        process.said.seek(0)
-        raise SystemExit(f"{' '.join(process.args)} failed:\n{process.said.read()[-3000:]}")
-
-
-def identity(file: Path) -> int | None:
-    """Which file it is: a run that goes on begins with a new one."""
-    return file.stat().st_ino if file.exists() else None
-
-
-def newest(out: Path) -> int:
-    """The last step that was logged."""
-    return max((row["step"] for row in read_metrics(out)), default=0)
-
-
-def distance(one: Path, other: Path) -> float | None:
-    """The largest difference between weights, None = not a byte differs."""
-    from safetensors.numpy import load_file
-
-    files = sorted(file.name for file in one.glob("*.safetensors"))
-    if files != sorted(file.name for file in other.glob("*.safetensors")) or not files:
-        raise SystemExit(f"{one} and {other} hold different files of weights")
-    if all((one / file).read_bytes() == (other / file).read_bytes() for file in files):
-        return None
-    pairs = [(load_file(one / file), load_file(other / file)) for file in files]
-    return max(float(np.abs(a[name] - b[name]).max()) for a, b in pairs for name in a)
-
-
-# Large shapes on a GPU
-
-
-@app.command()
-def gpu(
-    shapes: Annotated[
-        str, typer.Option(help=f"Of {', '.join(SHAPES)}; rehearsal needs no GPU.")
-    ] = "Qwen2.5-0.5B,Qwen2.5-7B",
-    tokens: Annotated[str, typer.Option(help="Lengths of replies; two allow an estimate of others.")] = "64,256",
-    world: Name = "tiny",
-    option: Changes = [],  # noqa: B006
-    steps: Annotated[int, typer.Option(min=3, max=LOGGED, help="Steps of a run; the first does not count.")] = 4,
-) -> None:
-    """Seconds a step, memory and tokens a second of GRPO of random weights; replies always have their full length."""
-    torch = import_torch()
-    from local_model import LARGE
-    from transformers import Qwen2Config
-
-    small = Qwen2Config(
-        vocab_size=4096,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    names, lengths = shapes.split(","), [int(length) for length in tokens.split(",")]
-    if unknown := sorted(set(names) - set(SHAPES)):
-        raise typer.BadParameter(f"expected shapes of {', '.join(SHAPES)}, found {', '.join(unknown)}")
-    if not torch.cuda.is_available() and names != ["rehearsal"]:
-        print("There is no GPU here: nothing was measured. --shapes rehearsal shows that the script works.")
-        raise typer.Exit(1)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            work, seconds = Path(folder), []
-            size = make_shape(World.load(world), small if name == "rehearsal" else LARGE[name], work / "shape")
-            for length in lengths:
-                own = {"world": world, "model": f"hf:{work / 'shape'}", "steps": steps, "max_tokens": length, "log": ""}
-                own |= {"check_every": 0, "save_every": NEVER, "precision": "bfloat16", **SHAPES[name], **asked(option)}
-                config = make_training(GrpoConfig, "vragent-paper", own)
-                facts = in_child("ours", config, work, work / "run")
-                seconds.append(float(np.median(facts["seconds"])))
-                kind = f"LoRA {config.lora_rank}" if config.lora_rank else "all weights"
-                print(f"{name}, {size / 1e6:,.1f} M parameters, {kind}, {config.batch} replies a step, {device}")
-                print(speed(history(work / "run" / "checkpoints"), seconds[-1], config.batch, facts), flush=True)
-                shutil.rmtree(work / "run")
-        estimate(f"{name}, {kind}, {device}", lengths, seconds, config)
-
-
-def make_shape(world: World, shape: Any, folder: Path) -> int:
-    """Write random weights and a tokenizer of the world's own words; returns the number of parameters."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM, Qwen2Tokenizer
-
-    writer, qwen = Writer(world, US_AGENT), Qwen2Tokenizer().backend_tokenizer
-    words = [US_AGENT.system, US_AGENT.judgment, US_AGENT.selection]
-    words += [writer.item(item) for item in range(1, world.n_items + 1)]
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder = qwen.normalizer, qwen.pre_tokenizer, qwen.decoder
-    alphabet, end = pre_tokenizers.ByteLevel.alphabet(), "<|endoftext|>"
-    tokenizer.train_from_iterator(
-        words, trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=[end], initial_alphabet=alphabet)
-    )
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token=end).save_pretrained(folder)
-    shape.eos_token_id, shape.pad_token_id = 0, 0
-    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = Qwen2ForCausalLM(shape).to(torch.bfloat16)
-    model.save_pretrained(folder)
-    size = sum(weight.numel() for weight in model.parameters())
-    del model
-    torch.cuda.empty_cache()
-    return size
-
-
-def speed(logged: list[dict[str, Any]], seconds: float, batch: int, facts: dict[str, Any]) -> str:
-    """One line about a run; ``logged``: what TRL logged of it."""
-    read = (logged[-1]["num_tokens"] - logged[0]["num_tokens"]) / (len(logged) - 1)
-    written = batch * float(np.mean([row["completions/mean_length"] for row in logged]))
-    return (
-        f"  prompts of {(read - written) / batch:.0f} tokens, replies of {written / batch:.0f}: {seconds:.2f} s a "
-        f"step, {read / seconds:,.0f} tokens a second, {written / seconds:,.0f} of them written; peak memory "
-        f"{facts['gpu'] / 2**30:.1f} GiB of the GPU, {facts['memory'] / 2**30:.1f} GiB beside it"
-    )
-
-
-def estimate(what: str, lengths: list[int], seconds: list[float], config: GrpoConfig) -> None:
-    """Print how long the paper's run would take, if the time of a step grows evenly with the length of replies."""
-    paper = make_training(GrpoConfig, "vragent-paper", {})
-    slope, base = np.polyfit(lengths, seconds, 1) if len(lengths) > 1 else (0.0, seconds[0])
-    for length in LENGTHS if len(lengths) > 1 else lengths:
-        hours = paper.steps * paper.batch / config.batch * (base + slope * length) / 3600
-        print(f"  {what}: {paper.steps} steps of {paper.batch} replies of {length} tokens in about {hours:,.1f} h")
 
 
 if __name__ == "__main__":
