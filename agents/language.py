@@ -8,17 +8,16 @@ import numpy as np
 
 from vrsim.agent import Agent, Observations
 from vrsim.episodes import Episodes
-from vrsim.errors import ModelError, OptionError
+from vrsim.errors import OptionError
 from vrsim.models.ledger import FREE, Ledger
 from vrsim.models.model import Completion, Listener, Model, Prompt, Sampling
 from vrsim.models.names import ModelSpec, make_model
+from vrsim.models.silence import refuse_silence
 from vrsim.text.templates import Template
 from vrsim.text.writer import Writer, shown_order
 from vrsim.world import World
 
 __all__ = ["LanguageAgent"]
-
-MANY = 8  # prompts: if most of them fail the model is out of order, if few do they are invalid answers
 
 
 class LanguageAgent(Agent):
@@ -122,9 +121,5 @@ class LanguageAgent(Agent):
             if waiting:
                 self._ledger.book_many(self._name, self._model.name, waiting, price)
         failed = sum(completion.finish == "failed" for completion in completions)
-        if len(completions) >= MANY and failed > len(completions) / 2:
-            raise ModelError(
-                f"{self._model.name} answered {len(completions) - failed} of {len(completions)} prompts, after every "
-                "try; the warning above has the first reason. The same command goes on with the others"
-            )
+        refuse_silence(self._model.name, failed, len(completions))
         return [completions[places[prompt]] for prompt in prompts]

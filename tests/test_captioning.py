@@ -1,6 +1,7 @@
 """vrsim.perception: a run from a folder of videos to a table of captions."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.captioned import describing, images_of, make_folder, run_of
 from tests.chat_server import ChatServer, Reply, prompt_of
-from vrsim.errors import BudgetError, DataError, OptionError, ResultsError, UnknownNameError
+from vrsim.errors import BudgetError, DataError, ModelError, OptionError, ResultsError, UnknownNameError
 from vrsim.perception.captioning import caption_folder
 from vrsim.perception.stages import Stages
 
@@ -72,9 +73,7 @@ def test_other_settings_repeat_only_what_they_change(folder, server, tmp_path):
     assert rows_of(run.out)["a"]["flags"] == ["again", "cut"]
 
 
-@pytest.mark.parametrize(
-    ("choose", "chosen"), [("uniform", [1, 4, 6]), ("random", None), ("cover", [])], ids=["uniform", "random", "cover"]
-)
+@pytest.mark.parametrize(("choose", "chosen"), [("uniform", [1, 4, 6]), ("random", None)], ids=["uniform", "random"])
 def test_frames_are_chosen_as_asked(folder, server, tmp_path, choose, chosen):
     done = caption_folder(run_of(folder, server.url, tmp_path / "out.parquet", choose=choose))
     places = done.outputs["choice"]["a"]["places"]
@@ -92,6 +91,8 @@ def test_a_cover_is_what_the_model_sees_of_an_item(folder, server, tmp_path):
     Image.new("RGB", (40, 60), (0, 120, 0)).save(tmp_path / "videos" / "a.jpg")
     done = caption_folder(run_of(tmp_path / "videos", server.url, tmp_path / "out.parquet", choose="cover"))
     assert done.outputs["frames"]["a"]["file"] == "a.jpg"
+    assert rows_of(tmp_path / "out.parquet")["a"]["frames"] == "cover"
+    assert rows_of(tmp_path / "out.parquet")["b"]["error"] == "there is no cover"
     assert sorted(map(images_of, server.requests)) == [0] * (len(server.requests) - 1) + [1]
 
 
@@ -102,9 +103,8 @@ def test_a_run_that_stops_early_keeps_the_stages_before(folder, server, tmp_path
     assert done.audit is None
     assert not run.out.exists()
     assert done.outputs["choice"]["a"]["places"] == [1, 4, 6]
-    shutil.rmtree(folder / "gone", ignore_errors=True)
     stages = Stages(done.stages)
-    assert len(stages.images(done.keys["frames"], "a")) == 8
+    assert len(stages.images(done.keys["frames"], done.items[0].key)) == 8
     stages.close()
 
 
@@ -181,3 +181,78 @@ def test_a_folder_that_cannot_be_written_is_said(folder, server, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ResultsError, match="could not be written"):
         caption_folder(run_of(folder, server.url, tmp_path / "file" / "out.parquet"))
+
+
+def test_another_title_is_another_item_and_the_rest_is_kept(folder, server, tmp_path):
+    run = run_of(folder, server.url, tmp_path / "out.parquet")
+    caption_folder(run)
+    table = (folder / "items.csv").read_text()
+    (tmp_path / "items.csv").write_text(table.replace("A red bar", "A blue bar"))
+    server.requests.clear()
+    caption_folder(replace(run, titles=tmp_path / "items.csv"))
+    assert len(server.requests) == 2
+    assert rows_of(run.out)["a"]["caption"] == 'Something about "A blue bar" for quiet evenings.'
+
+
+# Servers that fail
+
+
+@pytest.fixture
+def many(folder, tmp_path):
+    """The folder with a table of 100 items that share a clip: of two parts."""
+    rows = [f"i{place},title {place},a.mp4" for place in range(100)]
+    (tmp_path / "many.csv").write_text("\n".join(["item_id,title,video", *rows]) + "\n")
+    return tmp_path / "many.csv"
+
+
+def failing(broken):
+    """A server that gives up on items whose numbers are in ``broken``."""
+
+    def answer(request, before):
+        number = re.search(r"title (\d+)", prompt_of(request))
+        if number and int(number.group(1)) in broken:
+            return Reply(status=400, error={"message": "content filter", "code": "content_filter"})
+        return describing(request, before)
+
+    return ChatServer(answer)
+
+
+def test_a_model_that_hardly_answers_stops_the_run_and_what_it_answered_is_kept(folder, many, tmp_path):
+    broken = set(range(30, 100))
+    with failing(broken) as server:
+        run = replace(run_of(folder, server.url, tmp_path / "out.parquet"), titles=many)
+        run = replace(run, options={**run.options, "store": "off"})
+        with pytest.raises(ModelError, match="answered 30 of 64 prompts"):
+            caption_folder(run)
+        assert not run.out.exists()
+        assert len(server.requests) == 64
+        broken.clear()
+        server.requests.clear()
+        done = caption_folder(run)
+        assert len(server.requests) == 200 - 30
+    assert done.audit.flags == {}
+
+
+def test_a_model_that_answers_nothing_writes_no_table_of_titles(folder, many, tmp_path):
+    many.write_text("".join(many.read_text().splitlines(keepends=True)[:4]))
+    with failing(range(100)) as server:
+        run = replace(run_of(folder, server.url, tmp_path / "out.parquet"), titles=many)
+        with pytest.raises(ModelError, match="answered 0 of 3"):
+            caption_folder(run)
+    assert not run.out.exists()
+
+
+def test_a_few_answers_that_fail_are_titles_until_they_are_asked_again(folder, many, tmp_path):
+    broken = {7, 70}
+    with failing(broken) as server:
+        run = replace(run_of(folder, server.url, tmp_path / "out.parquet"), titles=many)
+        done = caption_folder(run)
+        assert done.audit.flags == {"failed": 2, "title": 2}
+        assert rows_of(run.out)["i70"]["caption"] == "title 70"
+        broken.clear()
+        server.requests.clear()
+        caption_folder(run)
+        assert server.requests == []
+        done = caption_folder(run, redo="perception")
+        assert len(server.requests) == 4  # the others' answers are stored
+    assert done.audit.flags == {}

@@ -70,7 +70,7 @@ def test_the_commands_are_those_of_the_documentation():
     assert {" ".join(words) for words in commands()} == {
         "audit", "report", "bench", "agents", "envs", "doctor", "world build", "world info", "world list",
         "protocols show", "episodes export", "episodes show", "play", "pocket build", "train sft",
-        "train grpo", "train launcher", "train presets",
+        "train grpo", "train launcher", "train presets", "caption",
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from vrsim.cli.app import Json, app, out_console, read_settings
+from vrsim.cli.suites import going_on
 from vrsim.errors import OptionError, ResultsError
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ def caption(
     model: Annotated[
         str, typer.Option(help="Multimodal model: hf:NAME, or openai:NAME with --option base_url=...")
     ] = "hf:Qwen/Qwen2.5-VL-7B-Instruct",
-    clip: Annotated[str, typer.Option(help="Model of open_clip that chooses frames, NAME or NAME:WEIGHTS.")] = "",
+    clip: Annotated[
+        str, typer.Option(help="Model of open_clip that chooses frames: NAME, NAME:WEIGHTS, hf-hub:NAME or a folder.")
+    ] = "",
     choose: Annotated[
         str, typer.Option(help="Frames by clip (key frame retrieval), uniform, random (adjacent ones) or cover.")
     ] = "clip",
     frames: Annotated[int, typer.Option(help="Frames sampled from each video.")] = 16,
-    keep: Annotated[int, typer.Option(help="Frames that the model sees.")] = 5,
+    keep: Annotated[int, typer.Option(help="Frames that the model sees at most.")] = 5,
     limit: Annotated[int, typer.Option(help="Words of a caption at most.")] = 35,
     no_cmp: Annotated[bool, typer.Option("--no-cmp", help="Ask about frames and title apart.")] = False,
     no_rra: Annotated[
@@ -42,7 +45,9 @@ def caption(
     ] = False,
     option: Annotated[list[str], typer.Option(help="Setting of the model, NAME=VALUE; repeat.")] = [],  # noqa: B006
     until: Annotated[str, typer.Option(help="Stop after frames, choice or perception.")] = "caption",
-    redo: Annotated[str, typer.Option(help="Do this stage and those behind it again.")] = "",
+    redo: Annotated[
+        str, typer.Option(help="Do this stage and those behind it again, with the answers that are stored.")
+    ] = "",
     report: Annotated[Path | None, typer.Option(help="Draw a contact sheet as one HTML page.")] = None,
     shown: Annotated[int, typer.Option(help="Items on the contact sheet at most.")] = SHOWN,
     threads: Annotated[int, typer.Option(help="Videos that are decoded at once.")] = 2,
@@ -67,23 +72,20 @@ def caption(
 
       vrsim world build microlens-50k --captions captions.parquet
     """
-    from vrsim.perception.captioning import CaptionRun, caption_folder
+    from vrsim.perception.captioning import STAGES_FILE, CaptionRun, caption_folder
     from vrsim.perception.clip import ClipConfig
     from vrsim.perception.config import CaptionConfig
     from vrsim.perception.describe import DescribeConfig
     from vrsim.progress import progress_bar
 
-    if report is not None and until != "caption":
-        raise OptionError("--report shows captions, and --until stops before them")
+    _check(clip, choose, until, report, shown)
     describe = DescribeConfig(cmp=not no_cmp, rra=not no_rra, limit=limit)
     config = CaptionConfig(frames=frames, keep=keep, choose=choose, limit_s=limit_s, describe=describe)
-    weights = (
-        ClipConfig(**dict(zip(("name", "pretrained"), clip.split(":", 1), strict=False))) if clip else ClipConfig()
-    )
     settings = read_settings(option)
     cluster = "" if ray == "local" else ray
-    run = CaptionRun(videos, titles, out, config, model, settings, weights, threads, cluster, budget, token_budget)
-    with progress_bar("caption") as progress:
+    scorer = ClipConfig(**_clip(clip))
+    run = CaptionRun(videos, titles, out, config, model, settings, scorer, threads, cluster, budget, token_budget)
+    with going_on(run.folder, STAGES_FILE, False), progress_bar("caption") as progress:
         done = caption_folder(run, until, redo, progress)
     if report is not None:
         from vrsim.report.contact_sheet import contact_sheet
@@ -100,6 +102,32 @@ def caption(
             out_console.print(f"{name}: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
+def _check(clip: str, choose: str, until: str, report: Path | None, shown: int) -> None:
+    """Refuse options that contradict each other, or could not be followed in the end."""
+    if clip and choose in ("uniform", "random", "cover"):
+        raise OptionError(f"--clip chooses frames, and --choose {choose} leaves it out; give one of them")
+    if shown < 1:
+        raise OptionError(f"--shown must be a number of items from 1, found {shown}")
+    if report is None:
+        return
+    if until != "caption":
+        raise OptionError("--report shows captions, and --until stops before them")
+    if report.is_dir():
+        raise OptionError(f"--report expects the name of a file, and {report} is a folder")
+
+
+def _clip(text: str) -> dict[str, str]:
+    """The fields of a ClipConfig that are given."""
+    if not text:
+        return {}
+    name, colon, weights = text.partition(":")
+    if name == "hf-hub" or not colon:
+        return {"name": text}
+    if not (name and weights):
+        raise OptionError(f"expected --clip NAME, NAME:WEIGHTS, hf-hub:NAME or a folder, found {text!r}")
+    return {"name": name, "pretrained": weights}
+
+
 def _told(done: "Captioned", until: str) -> list[str]:
     """What a person wants to know of a run."""
     failed = sum("error" in output for output in done.outputs["frames"].values())
@@ -113,6 +141,8 @@ def _told(done: "Captioned", until: str) -> list[str]:
         for name, counts in (("remarks", audit.flags), ("frames", audit.ways), ("without frames", audit.no_frames)):
             if counts:
                 lines.append(f"{name}: " + ", ".join(f"{what} {number:,}" for what, number in counts.items()))
+        if failed := audit.flags.get("failed"):
+            lines.append(f"{failed:,} items got no answer: --redo perception asks about them again")
     used = done.usage
     if used.calls:
         dollars = "" if not used.dollars else f", {used.dollars:.4f} dollars"
@@ -124,6 +154,7 @@ def _told(done: "Captioned", until: str) -> list[str]:
 
 def _write(path: Path, page: str) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"{path} could not be written: {error}. The captions are kept") from None

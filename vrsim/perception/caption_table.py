@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -12,13 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vrsim.errors import ResultsError
+from vrsim.errors import OptionError, ResultsError
 from vrsim.perception.config import CaptionConfig
 from vrsim.perception.items import Item
 from vrsim.perception.stages import Output
 from vrsim.perception.words import count_words
 
-__all__ = ["write_captions"]
+__all__ = ["refuse_other", "write_captions"]
+
+ABOUT = b"vrsim"  # in the metadata: the settings
 
 
 def write_captions(
@@ -53,22 +54,36 @@ def write_captions(
             }
         )
     about = json.dumps({"config": asdict(config), **origin}, sort_keys=True)
-    table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({"vrsim": about})
+    table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({ABOUT: about})
+    part = path.with_name(f".{path.name}.part")  # one run has the name at a time, and takes over what a kill left
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
         try:
-            pq.write_table(table, name)
-            Path(name).chmod(0o644)
-            os.replace(name, path)
+            pq.write_table(table, part)
+            os.replace(part, path)
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)
+                part.unlink()
             raise
     except OSError as error:
         raise ResultsError(
             f"{path} could not be written: {error}. The stages are kept; the same command goes on"
         ) from None
+
+
+def refuse_other(path: Path) -> None:
+    """Raise OptionError for a name that is not one of a parquet file, ResultsError where something else stands there
+    than captions: those are replaced.
+    """
+    if path.suffix != ".parquet":
+        raise OptionError(f"captions are a parquet file; expected a name like captions.parquet, found {path}")
+    if not path.exists():
+        return
+    try:
+        written_here = ABOUT in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowInvalid):
+        written_here = False
+    if not written_here:
+        raise ResultsError(f"{path} holds something else than captions and will not be replaced; choose another --out")
 
 
 SCHEMA = pa.schema(

@@ -1,6 +1,8 @@
 """Images and words in one space, by any model of open_clip."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -60,11 +62,16 @@ class OpenClip:
             if pretrained not in tags:
                 raise UnknownNameError(f"weights of {name}", pretrained, tags)
         try:
-            self._model, self._prepare = open_clip.create_model_from_pretrained(name, pretrained, device=self.device)
-            self._split = open_clip.get_tokenizer(name)
+            with _unlogged():
+                made = open_clip.create_model_from_pretrained(name, pretrained, device=self.device)
+                self._split = open_clip.get_tokenizer(name)
+            self._model, self._prepare = made
         except (*BROKEN, safetensors.SafetensorError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"{config.name} cannot be loaded by open_clip: {reason}") from None
+            raise ModelError(
+                f"{config.name} cannot be loaded by open_clip: {reason}; name another model, a folder or a file with "
+                "weights, or choose frames without one"
+            ) from None
         self._model.eval()
 
     def images(self, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -103,6 +110,17 @@ class OpenClip:
                 found = encode(things[start : start + self.config.batch]).float()
                 parts.append(torch.nn.functional.normalize(found, dim=-1).cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Without what open_clip logs as the root logger: it raises the same words."""
+    root = logging.getLogger()
+    before, root.disabled = root.disabled, True
+    try:
+        yield
+    finally:
+        root.disabled = before
 
 
 def _import() -> tuple[Any, Any]:

@@ -7,24 +7,24 @@ is rewritten for recommending (RRA). Each stage keeps what it made; a run that w
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 from vrsim.models.model import Completion, Model
+from vrsim.models.silence import refuse_silence
 from vrsim.perception.config import CaptionConfig
+from vrsim.perception.describe import Hear
 from vrsim.perception.items import Item
 from vrsim.perception.key_frames import Scorer
-from vrsim.perception.stages import STAGES, Stages
+from vrsim.perception.pace import Pace
+from vrsim.perception.stages import STAGES, Output, Stages
 from vrsim.perception.steps import Row, add_captions, add_choices, add_frames, add_perceptions
 from vrsim.progress import Progress, silent
 
-__all__ = ["Captioning", "Hear", "caption_items"]
+__all__ = ["DESCRIBING", "Captioning", "caption_items"]
 
-FIRST, CHUNK = (
-    64,
-    512,
-)  # items whose key frames are in memory at once; twice, because the next ones are made ready meanwhile
-
-Hear = Callable[[Completion], None]
-"""Called with each completion as soon as it is there, for a ledger."""
+FIRST, CHUNK = 64, 512  # items whose key frames are in memory at once; twice, as the next ones are made ready meanwhile
+SCORED = 32  # items all of whose frames are
+DESCRIBING = {"perception": add_perceptions, "caption": add_captions}  # stages in which a model is asked
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,44 @@ class Captioning:
     keys: dict[str, str]  # by stage
     until: str = STAGES[-1]  # the last stage that is wanted
 
-    def missing(self, items: Sequence[Item]) -> list[Item]:
-        """The items that lack the last output."""
-        there = self.stages.has(self.until, self.keys[self.until], [item.item_id for item in items])
-        return [item for item in items if item.item_id not in there]
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The stages that the run goes through."""
+        return STAGES[: STAGES.index(self.until) + 1]
+
+    def missing(self, items: Sequence[Item], stage: str) -> list[Item]:
+        """The items that lack an output."""
+        there = self.stages.has(stage, self.keys[stage], [item.key for item in items])
+        return [item for item in items if item.key not in there]
+
+    def outputs(self, items: Sequence[Item], stage: str) -> dict[str, Output]:
+        """The outputs that are there, by the items' ids."""
+        there = self.stages.get(stage, self.keys[stage], [item.key for item in items])
+        return {item.item_id: there[item.key] for item in items if item.key in there}
 
     def load(self, items: Sequence[Item]) -> list[Row]:
         """What was made of each item so far; frames only of those whose perception is not there yet."""
-        ids = [item.item_id for item in items]
-        outputs = {stage: self.stages.get(stage, self.keys[stage], ids) for stage in STAGES}
+        outputs = {stage: self.outputs(items, stage) for stage in STAGES}
         rows = [Row(item, {stage: outputs[stage].get(item.item_id) for stage in STAGES}) for item in items]
         for row in rows:
             if row.outputs["frames"] is not None and row.outputs["perception"] is None:
-                row.jpegs = self.stages.images(self.keys["frames"], row.item.item_id)
+                row.jpegs = self.stages.images(self.keys["frames"], row.item.key)
         return rows
 
     def keep(self, stage: str, rows: Sequence[Row]) -> None:
         """Keep what one stage made new, for as many items as there are."""
-        new = {row.item.item_id: row for row in rows if stage in row.new}
-        images = {item: row.jpegs for item, row in new.items()} if stage == "frames" else {}
-        self.stages.put(stage, self.keys[stage], {item: row.outputs[stage] for item, row in new.items()}, images)
+        new = {row.item.key: row for row in rows if stage in row.new}
+        images = {key: row.jpegs for key, row in new.items()} if stage == "frames" else {}
+        self.stages.put(stage, self.keys[stage], {key: row.outputs[stage] for key, row in new.items()}, images)
+
+    def keep_failed(self, rows: Sequence[Row], model: str, items: int) -> None:
+        """Keep at the end of a run of so many items those without an answer: one that breaks off asks about them again.
+
+        Raises ModelError if they are more than half of all.
+        """
+        refuse_silence(model, len(rows), items, fewest=1)
+        for stage in DESCRIBING:
+            self.keep(stage, rows)
 
 
 def caption_items(
@@ -72,34 +90,54 @@ def caption_items(
 
     ``scorer`` is needed where frames are still to be chosen by "clip". ``threads`` decode videos, of the next items
     while the model is asked about these. A video that cannot be read is no error: its output says ``error``, and the
-    item is described by its title alone. Raises what the model, the scorer and ``run.stages`` raise; what was made
-    until then is kept.
+    item is described by its title alone. Raises ModelError where most questions stay without an answer, and what the
+    model, the scorer and ``run.stages`` raise; what was made until then is kept.
     """
-    missing = run.missing(items)
-    done = len(items) - len(missing)
-    progress(done, len(items), run.until)
-    wanted = STAGES[: STAGES.index(run.until) + 1]
+    missing = run.missing(items, run.until)
+    pace = Pace(progress, len(items) - len(missing), len(items))
+    describing = [stage for stage in DESCRIBING if stage in run.wanted]
+    failed: list[Row] = []
+    over = Event()
+
+    def heard(completion: Completion) -> None:
+        hear(completion)
+        pace.hear(completion)
+
     with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(threads) as decoders:
 
         def prepare(part: Sequence[Item]) -> list[Row]:
             rows = run.load(part)
-            add_frames(config, rows, decoders.map)
-            run.keep("frames", rows)
-            if "choice" in wanted:
-                add_choices(config, scorer, rows)
-                run.keep("choice", rows)
-                for row in rows:
-                    row.jpegs = {place: row.jpegs[place] for place in row.outputs["choice"]["places"] if row.jpegs}
+            for start in range(0, len(rows), SCORED):
+                if not over.is_set():
+                    _prepare(config, run, scorer, rows[start : start + SCORED], decoders)
             return rows
 
-        for rows in _ahead(ahead, prepare, _parts(missing)):
-            for stage, add in (("perception", add_perceptions), ("caption", add_captions)):
-                if stage in wanted:
-                    progress(done, len(items), stage)
-                    add(config, model, rows, hear)
-                    run.keep(stage, rows)
-            done += len(rows)
-            progress(done, len(items), run.until)
+        try:
+            for rows in _ahead(ahead, prepare, _parts(missing)):
+                pace.take(len(rows), len(rows) * len(describing))
+                for stage in describing:
+                    DESCRIBING[stage](config, model, rows, heard)
+                    run.keep(stage, [row for row in rows if not row.failed])
+                    refuse_silence(model.name, sum(row.failed for row in rows), len(rows))
+                failed += [row for row in rows if row.failed]
+                pace.leave()
+        finally:  # also where something is raised, or somebody interrupts: nobody waits for the next items then
+            over.set()
+            decoders.shutdown(wait=False, cancel_futures=True)
+    run.keep_failed(failed, model.name, len(items))
+
+
+def _prepare(
+    config: CaptionConfig, run: Captioning, scorer: Scorer | None, rows: Sequence[Row], decoders: ThreadPoolExecutor
+) -> None:
+    """Sample the frames of a few items, and choose among them."""
+    add_frames(config, rows, decoders.map)
+    run.keep("frames", rows)
+    if "choice" in run.wanted:
+        add_choices(config, scorer, rows)
+        run.keep("choice", rows)
+        for row in rows:
+            row.jpegs = {place: row.jpegs[place] for place in row.outputs["choice"]["places"] if row.jpegs}
 
 
 def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:

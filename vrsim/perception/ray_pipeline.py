@@ -7,15 +7,21 @@ be killed and go on, with Ray or without.
 import logging
 import pickle
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, final
 
-from vrsim.errors import DependencyError, OptionError
+from vrsim.errors import DependencyError, OptionError, VrsimError
+from vrsim.models.model import Model
 from vrsim.models.names import ModelSpec, make_model
+from vrsim.models.silence import refuse_silence
 from vrsim.perception.clip import ClipConfig, OpenClip
 from vrsim.perception.config import CaptionConfig
+from vrsim.perception.describe import Hear
 from vrsim.perception.items import Item
-from vrsim.perception.pipeline import Captioning, Hear
+from vrsim.perception.pace import Pace
+from vrsim.perception.pipeline import DESCRIBING, Captioning
 from vrsim.perception.stages import STAGES
 from vrsim.perception.steps import Row, add_captions, add_choices, add_frames, add_perceptions
 from vrsim.progress import Progress, silent
@@ -38,31 +44,55 @@ def _sample(cell: Batch, config: CaptionConfig) -> Batch:
     return {CELL: pickle.dumps(row)}
 
 
-class _Choosing:
+class _Worker(ABC):
+    """Works on batches of rows; its models are loaded with the first."""
+
+    @abstractmethod
+    def add(self, rows: list[Row]) -> None:
+        """Add to the rows."""
+
+    def __call__(self, cells: Batch) -> Batch:
+        """The rows of a batch with what was added. An error of ours takes their place: Ray would hide its words."""
+        rows = [pickle.loads(cell) for cell in cells[CELL]]
+        if any(isinstance(row, VrsimError) for row in rows):
+            return cells
+        try:
+            self.add(rows)
+        except VrsimError as error:
+            rows = [error] * len(rows)
+        return {CELL: [pickle.dumps(row) for row in rows]}
+
+
+@final
+class _Choosing(_Worker):
     """Key frames; where frames are chosen by CLIP, on GPUs if there are any."""
 
     def __init__(self, config: CaptionConfig, clip: ClipConfig) -> None:
-        self._config = config
-        self._scorer = OpenClip(clip) if config.choose == "clip" else None
+        self._config, self._clip = config, clip
 
-    def __call__(self, cells: Batch) -> Batch:
-        rows = _unpacked(cells)
+    @cached_property
+    def _scorer(self) -> OpenClip | None:
+        return OpenClip(self._clip) if self._config.choose == "clip" else None
+
+    def add(self, rows: list[Row]) -> None:
         add_choices(self._config, self._scorer, rows)
-        return _packed(rows)
 
 
-class _Describing:
+@final
+class _Describing(_Worker):
     """Perceptions and captions; a model that runs here takes a GPU if there is one, a server none."""
 
     def __init__(self, config: CaptionConfig, spec: ModelSpec, until: str) -> None:
-        self._config, self._model, self._until = config, make_model(spec, None), until
+        self._config, self._spec, self._until = config, spec, until
 
-    def __call__(self, cells: Batch) -> Batch:
-        rows = _unpacked(cells)
+    @cached_property
+    def _model(self) -> Model:
+        return make_model(self._spec, None)
+
+    def add(self, rows: list[Row]) -> None:
         add_perceptions(self._config, self._model, rows, _unheard)
         if self._until == STAGES[-1]:
             add_captions(self._config, self._model, rows, _unheard)
-        return _packed(rows)
 
 
 def caption_on_ray(
@@ -81,23 +111,32 @@ def caption_on_ray(
     Raises DependencyError without Ray, OptionError for a cluster that cannot be reached, and what the stages raise.
     """
     ray = _connect(address)
-    missing = run.missing(items)
-    done = len(items) - len(missing)
-    progress(done, len(items), run.until)
+    missing = run.missing(items, run.until)
+    pace = Pace(progress, len(items) - len(missing), len(items))
+    name = f"{spec.kind}:{spec.target}"
+    failed: list[Row] = []
+    answered: list[bool] = []  # of the last items
     for at in range(0, len(missing), SENT):
         for row in _stream(ray, run.load(missing[at : at + SENT]), config, spec, clip, run.until):
             for stage in row.new:
-                run.keep(stage, [row])
+                if not (row.failed and stage in DESCRIBING):
+                    run.keep(stage, [row])
             for completion in row.heard:
                 hear(completion)
-            done += 1
-            progress(done, len(items), run.until)
+            pace.take(1, 1)
+            pace.leave()
+            failed += [row] * row.failed
+            answered.append(not row.failed)
+            if len(answered) == ASKED:
+                refuse_silence(name, answered.count(False), ASKED)
+                answered.clear()
+    run.keep_failed(failed, name, len(items))
 
 
 def _stream(
     ray: Any, rows: list[Row], config: CaptionConfig, spec: ModelSpec, clip: ClipConfig, until: str
 ) -> Iterator[Row]:
-    """The rows as they are finished, in any order; each kind of work has workers of its own."""
+    """The rows as they are finished, in any order; each kind of work has workers of its own. Raises their errors."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, gpus))
 
@@ -113,7 +152,10 @@ def _stream(
         share = 1 - SCORER if spec.kind == "hf" else 0.0
         data = data.map_batches(_Describing, **on(share, ASKED, fn_constructor_args=(config, spec, until)))
     for cell in data.iter_rows():
-        yield pickle.loads(cell[CELL])
+        row = pickle.loads(cell[CELL])
+        if isinstance(row, VrsimError):
+            raise row
+        yield row
 
 
 def _connect(address: str) -> Any:
@@ -142,14 +184,6 @@ def _check_reachable(address: str) -> None:
         raise OptionError(
             f"there is no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or use --ray local"
         ) from None
-
-
-def _unpacked(cells: Batch) -> list[Row]:
-    return [pickle.loads(cell) for cell in cells[CELL]]
-
-
-def _packed(rows: Sequence[Row]) -> Batch:
-    return {CELL: [pickle.dumps(row) for row in rows]}
 
 
 def _unheard(completion: Any) -> None:

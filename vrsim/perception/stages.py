@@ -85,7 +85,8 @@ class Stages:
                 self._link.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?)", rows)
                 self._link.execute("COMMIT")
             except BaseException:
-                self._link.execute("ROLLBACK")
+                if self._link.in_transaction:  # on a full disk SQLite has rolled back by itself
+                    self._link.execute("ROLLBACK")
                 raise
 
     def forget(self, stage: str, key: str, items: Sequence[str]) -> None:

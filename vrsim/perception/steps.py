@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from vrsim.perception.items import Item
 from vrsim.perception.key_frames import Candidates, Scorer, key_frames
 from vrsim.perception.stages import Output
 
-__all__ = ["Row", "add_captions", "add_choices", "add_frames", "add_perceptions"]
+__all__ = ["Row", "add_captions", "add_choices", "add_frames", "add_perceptions", "file_of"]
 
 UNSEEN = np.zeros((1, 1, 3), np.uint8)  # stands for a frame that nobody looks at
 
@@ -35,6 +36,16 @@ class Row:
         self.outputs[stage] = output
         self.new.append(stage)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the model did not answer a question about it, which it may do next time."""
+        return any("failed" in (self.outputs[stage] or {}).get("flags", ()) for stage in ("perception", "caption"))
+
+
+def file_of(config: CaptionConfig, item: Item) -> Path | None:
+    """The file that is looked at; a cover also stands for a video that is not there."""
+    return item.cover if config.choose == "cover" else item.video or item.cover
+
 
 def add_frames(config: CaptionConfig, rows: Sequence[Row], run: Callable[..., Iterable[Any]] = map) -> None:
     """Sample the frames of each item; ``run`` maps a function over items, as ``map`` does.
@@ -50,13 +61,13 @@ def add_frames(config: CaptionConfig, rows: Sequence[Row], run: Callable[..., It
 
 def _sample(config: CaptionConfig, item: Item) -> tuple[Output, list[bytes]]:
     """What is known of an item's frames, and the frames; none where there is no video, or none that can be read."""
-    file = item.cover if config.choose == "cover" else item.video or item.cover
+    file = file_of(config, item)
     if file is None:
         return {"error": "there is no cover" if config.choose == "cover" else "there is no video"}, []
     try:
         frames = sample_frames(file, config.frames, size=config.size, threads=1, limit_s=config.limit_s)
     except VideoError as error:
-        return {"file": file.name, "error": str(error)}, []
+        return {"file": file.name, "error": str(error).replace(str(file), file.name)}, []
     times, duration = frames.times.round(3).tolist(), round(frames.duration, 3)
     output = {"file": file.name, "times": times, "duration": duration, "notes": list(frames.notes)}
     return output, [_jpeg(image) for image in frames.images]

@@ -27,7 +27,7 @@ def contact_sheet(done: Captioned, shown: int) -> Html:
             _card(
                 item,
                 {stage: outputs[item.item_id] for stage, outputs in done.outputs.items()},
-                stages.images(done.keys["frames"], item.item_id),
+                stages.images(done.keys["frames"], item.key),
             )
             for item in items
         ]
