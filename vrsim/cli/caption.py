@@ -48,6 +48,9 @@ def caption(
     redo: Annotated[
         str, typer.Option(help="Do this stage and those behind it again, with the answers that are stored.")
     ] = "",
+    vectors: Annotated[
+        Path | None, typer.Option(help="Write open_clip's vectors of covers and key frames, for recommenders.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Draw a contact sheet as one HTML page.")] = None,
     shown: Annotated[int, typer.Option(help="Items on the contact sheet at most.")] = SHOWN,
     threads: Annotated[int, typer.Option(help="Videos that are decoded at once.")] = 2,
@@ -78,7 +81,7 @@ def caption(
     from vrsim.perception.describe import DescribeConfig
     from vrsim.progress import progress_bar
 
-    _check(clip, choose, until, report, shown)
+    _check(clip, choose, until, report, shown, vectors)
     describe = DescribeConfig(cmp=not no_cmp, rra=not no_rra, limit=limit)
     config = CaptionConfig(frames=frames, keep=keep, choose=choose, limit_s=limit_s, describe=describe)
     settings = read_settings(option)
@@ -87,6 +90,12 @@ def caption(
     run = CaptionRun(videos, titles, out, config, model, settings, scorer, threads, cluster, budget, token_budget)
     with going_on(run.folder, STAGES_FILE, False), progress_bar("caption") as progress:
         done = caption_folder(run, until, redo, progress)
+    if vectors is not None:
+        from vrsim.perception.clip import OpenClip
+        from vrsim.perception.vector_table import write_vectors
+
+        with progress_bar("vectors") as progress:
+            write_vectors(vectors, done, OpenClip(scorer), progress)
     if report is not None:
         from vrsim.report.contact_sheet import contact_sheet
 
@@ -97,15 +106,20 @@ def caption(
         return
     for line in _told(done, until):
         out_console.print(escape(line), soft_wrap=True, highlight=False)
-    for name, path in (("captions", out if done.audit else None), ("contact sheet", report), ("stages", done.stages)):
+    for name, path in (
+        ("captions", out if done.audit else None), ("vectors", vectors), ("contact sheet", report),
+        ("stages", done.stages),
+    ):  # fmt: skip
         if path is not None:
             out_console.print(f"{name}: {escape(str(path))}", soft_wrap=True, highlight=False)
 
 
-def _check(clip: str, choose: str, until: str, report: Path | None, shown: int) -> None:
+def _check(clip: str, choose: str, until: str, report: Path | None, shown: int, vectors: Path | None) -> None:
     """Refuse options that contradict each other, or could not be followed in the end."""
-    if clip and choose in ("uniform", "random", "cover"):
+    if clip and choose in ("uniform", "random", "cover") and vectors is None:
         raise OptionError(f"--clip chooses frames, and --choose {choose} leaves it out; give one of them")
+    if vectors is not None and (vectors.suffix != ".parquet" or until == "frames"):
+        raise OptionError("--vectors expects the name of a parquet file, and key frames: --until choice or later")
     if shown < 1:
         raise OptionError(f"--shown must be a number of items from 1, found {shown}")
     if report is None:

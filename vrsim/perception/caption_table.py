@@ -17,7 +17,7 @@ from vrsim.perception.items import Item
 from vrsim.perception.stages import Output
 from vrsim.perception.words import count_words
 
-__all__ = ["refuse_other", "write_captions"]
+__all__ = ["refuse_other", "write_captions", "write_whole"]
 
 ABOUT = b"vrsim"  # in the metadata: the settings
 
@@ -54,7 +54,11 @@ def write_captions(
             }
         )
     about = json.dumps({"config": asdict(config), **origin}, sort_keys=True)
-    table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({ABOUT: about})
+    write_whole(pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({ABOUT: about}), path)
+
+
+def write_whole(table: pa.Table, path: Path) -> None:
+    """Write a parquet file that is whole or not there. Raises ResultsError."""
     part = path.with_name(f".{path.name}.part")  # one run has the name at a time, and takes over what a kill left
     try:
         try:

@@ -17,7 +17,7 @@ from vrsim.perception.items import Item
 from vrsim.perception.key_frames import Candidates, Scorer, key_frames
 from vrsim.perception.stages import Output
 
-__all__ = ["Row", "add_captions", "add_choices", "add_frames", "add_perceptions", "file_of"]
+__all__ = ["Row", "add_captions", "add_choices", "add_frames", "add_perceptions", "file_of", "pixels"]
 
 UNSEEN = np.zeros((1, 1, 3), np.uint8)  # stands for a frame that nobody looks at
 
@@ -79,7 +79,7 @@ def add_choices(config: CaptionConfig, scorer: Scorer | None, rows: Sequence[Row
     scored = config.choose == "clip"
     asked = [
         Candidates(
-            row.item.item_id, row.item.title, [_pixels(jpeg) if scored else UNSEEN for jpeg in row.jpegs.values()]
+            row.item.item_id, row.item.title, [pixels(jpeg) if scored else UNSEEN for jpeg in row.jpegs.values()]
         )
         for row in missing
     ]
@@ -122,7 +122,7 @@ def _jpeg(image: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _pixels(jpeg: bytes) -> np.ndarray:
+def pixels(jpeg: bytes) -> np.ndarray:
     """uint8 (height, width, 3)."""
     from PIL import Image
 
