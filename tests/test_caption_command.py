@@ -116,7 +116,7 @@ def covers(tmp_path):
 
 @pytest.fixture
 def server():
-    with ChatServer(lambda request, before: Reply(describing(request, before).text, delay=0.02)) as server:
+    with ChatServer(lambda request, before: Reply(describing(request, before).text, delay=0.05)) as server:
         yield server
 
 
@@ -190,8 +190,10 @@ def test_an_interrupted_run_ends_soon_and_goes_on(started, server, tmp_path):
 def test_a_second_run_is_refused_while_the_first_one_lives(started, server):
     first = started("run")
     wait_for(first, server, 1)
+    first.send_signal(signal.SIGSTOP)  # or it might be over before the second one looks
     second = started("run")
     _, errors = second.communicate(timeout=20)
     assert second.returncode == 1
     assert "in use by another run" in " ".join(errors.split())
+    first.send_signal(signal.SIGCONT)
     finish(first)
