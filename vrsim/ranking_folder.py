@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vrsim.errors import ResultsError
+from vrsim.whole_files import write_whole
 
 __all__ = ["RankingFolder"]
 
@@ -29,7 +30,7 @@ class RankingFolder:
                 f"{path} holds something else than this suite ({min(others)}); choose another one with --out"
             )
         if not (path / ASKED).exists():
-            self._write(ASKED, json.dumps(asked, indent=1).encode())
+            write_whole(path / ASKED, json.dumps(asked, indent=1).encode())
             return
         try:
             held = json.loads((path / ASKED).read_text(encoding="utf-8"))
@@ -52,7 +53,7 @@ class RankingFolder:
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
         name = f"{CELLS}/{slug}-{seed}-{key}.bin"
         if not (self.path / name).exists():
-            self._write(name, make().astype("<i4").tobytes())
+            write_whole(self.path / name, make().astype("<i4").tobytes())
         try:
             content = (self.path / name).read_bytes()
         except OSError as error:
@@ -66,14 +67,4 @@ class RankingFolder:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result (JSON)."""
-        self._write(RESULT, (json.dumps(result, indent=1) + "\n").encode())
-
-    def _write(self, name: str, content: bytes) -> None:
-        file = self.path / name
-        temporary = file.with_name(f".{file.name}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            temporary.replace(file)
-        except OSError as error:
-            raise ResultsError(f"{file} cannot be written: {error}; make room and give the same command") from error
+        write_whole(self.path / RESULT, (json.dumps(result, indent=1) + "\n").encode())

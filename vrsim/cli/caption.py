@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from vrsim.cli.app import Json, app, out_console, read_settings
 from vrsim.cli.suites import going_on
-from vrsim.errors import OptionError, ResultsError
+from vrsim.errors import OptionError
+from vrsim.whole_files import write_whole
 
 if TYPE_CHECKING:
     from vrsim.perception.captioning import Captioned
@@ -99,7 +100,7 @@ def caption(
     if report is not None:
         from vrsim.report.contact_sheet import contact_sheet
 
-        _write(report, contact_sheet(done, shown))
+        write_whole(report, contact_sheet(done, shown).encode("utf-8"))
     if as_json:
         audit = None if done.audit is None else asdict(done.audit)
         print(json.dumps({"out": str(out), "until": until, "audit": audit, "usage": asdict(done.usage)}, indent=1))
@@ -164,11 +165,3 @@ def _told(done: "Captioned", until: str) -> list[str]:
             f"{used.calls:,} calls, {used.prompt_tokens:,} tokens read, {used.completion_tokens:,} written{dollars}"
         )
     return lines
-
-
-def _write(path: Path, page: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise ResultsError(f"{path} could not be written: {error}. The captions are kept") from None

@@ -4,7 +4,6 @@ The page fetches nothing. Everything that it shows of data and agents is text to
 Needs matplotlib (extra ``report``).
 """
 
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from vrsim.report.training_page import training_page
 from vrsim.report.training_pictures import TRAINING_KINDS, draw_training
 from vrsim.report.training_runs import TrainingRun, are_training, put_together, read_training
 from vrsim.runs import Question, Run, read_run, together
+from vrsim.whole_files import write_whole
 
 __all__ = ["LARGEST", "Report", "write_report"]
 
@@ -103,7 +103,7 @@ def write_report(
         for name, data in zip(_names(i, one.question, picture), (picture.png, picture.svg), strict=True)
     }
     _replace_pictures(folder, files)
-    _replace(out, page.encode("utf-8"))
+    write_whole(out, page.encode("utf-8"))
     progress(1, 1, "done")
     return Report(out, tuple(files), notes)
 
@@ -120,7 +120,7 @@ def _write_training(paths: Sequence[Path | TrainingRun], out: Path, progress: Pr
         figures.append(figure(picture.title, picture.caption, drawing, [f"{folder.name}/{name}" for name in names]))
     page = training_page(runs, "".join(figures))
     _replace_pictures(folder, files)
-    _replace(out, page.encode("utf-8"))
+    write_whole(out, page.encode("utf-8"))
     progress(2, 2, "done")
     return Report(out, tuple(files), ())
 
@@ -172,7 +172,7 @@ def _names(place: int, question: Question | str, picture: Picture) -> tuple[str,
 def _replace_pictures(folder: Path, files: Mapping[Path, bytes]) -> None:
     """Write the pictures; those of a report that was here before go, other files stay."""
     for file, data in files.items():
-        _replace(file, data)
+        write_whole(file, data)
     pattern = re.compile(rf"\d\d+-[\w.-]*\.({'|'.join([*KINDS, *TRAINING_KINDS])})\.(png|svg)")
     try:
         for file in folder.iterdir() if folder.exists() else ():
@@ -180,17 +180,3 @@ def _replace_pictures(folder: Path, files: Mapping[Path, bytes]) -> None:
                 file.unlink()
     except OSError as error:
         raise ResultsError(f"{folder}: pictures of an earlier report could not be removed: {error}") from error
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Write a file at once or not at all."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(file)
-    except OSError as error:
-        raise ResultsError(f"{file} cannot be written: {error}") from error
-    finally:
-        if temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
