@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from vrsim.errors import DecisionError
+from vrsim.errors import ActionError, DecisionError
 
 if TYPE_CHECKING:
     from vrsim.episodes import Episodes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vrsim.models.model import Listener
     from vrsim.world import World
 
-__all__ = ["Agent", "Decisions", "Observations", "Reading", "join_readings", "n_options"]
+__all__ = ["Agent", "Decisions", "Observations", "Reading", "check_decisions", "join_readings", "n_options"]
 
 Observations = Mapping[str, np.ndarray]
 """A batch of B observations: ``position`` int64 (B, 2), ``history`` int64 (B, H), ``slate`` int64 (B, K)."""
@@ -132,3 +132,14 @@ def join_readings(parts: list[Reading]) -> Reading:
 def n_options(observations: Observations) -> int:
     """Number of possible actions: 2 for a judgment, K for a selection."""
     return max(2, observations["slate"].shape[1])
+
+
+def check_decisions(agent: Agent, decisions: Decisions, size: int, options: int) -> None:
+    """Raise ActionError unless these are ``size`` decisions with actions below ``options``."""
+    name = type(agent).__name__
+    if not isinstance(decisions, Decisions) or len(decisions) != size:
+        found = len(decisions) if isinstance(decisions, Decisions) else type(decisions).__name__
+        raise ActionError(f"{name}.act must return {size} Decisions, found {found}")
+    wrong = (decisions.action < 0) | (decisions.action >= options)
+    if wrong.any():
+        raise ActionError(f"{name}.act returned action {decisions.action[wrong][0]}, expected 0 to {options - 1}")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrsim.agent import Agent, Decisions, join_readings
+from vrsim.agent import Agent, Decisions, check_decisions, join_readings
 from vrsim.episodes import Episodes
-from vrsim.errors import ActionError, OptionError
+from vrsim.errors import OptionError
 from vrsim.progress import Progress, silent
 from vrsim.seeding import derive
 
@@ -65,7 +65,7 @@ def play(
         started = time.perf_counter()
         decisions = agent.act(observations)
         spent = time.perf_counter() - started
-        _check(agent, decisions, episodes, len(index))
+        check_decisions(agent, decisions, len(index), episodes.n_options)
         correct = episodes.correct(index, decisions.action) & decisions.valid
         reward = episodes.reward(correct)
         if learns:
@@ -75,18 +75,6 @@ def play(
         write(played[-1])
         progress(int(index[-1]) + 1, len(episodes), "")
     return join(played)
-
-
-def _check(agent: Agent, decisions: Decisions, episodes: Episodes, size: int) -> None:
-    name = type(agent).__name__
-    if not isinstance(decisions, Decisions) or len(decisions) != size:
-        found = len(decisions) if isinstance(decisions, Decisions) else type(decisions).__name__
-        raise ActionError(f"{name}.act must return {size} Decisions, found {found}")
-    wrong = (decisions.action < 0) | (decisions.action >= episodes.n_options)
-    if wrong.any():
-        raise ActionError(
-            f"{name}.act returned action {decisions.action[wrong][0]}, expected 0 to {episodes.n_options - 1}"
-        )
 
 
 def join(parts: list[Played]) -> Played:
