@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from vrsim.catalog import Catalog
 from vrsim.episodes import Episodes
 
-__all__ = ["draw", "write"]
+__all__ = ["SHOWN", "describe", "draw", "write"]
 
 SHOWN = 5  # newest history items
 WIDTH, LINE, MARGIN = 640, 20, 12  # pixels
@@ -17,22 +18,23 @@ def write(episodes: Episodes, episode: int, action: int) -> str:
     user, t = episodes.positions[episode].tolist()
     lines = [f"User {user} after {t} interactions, the last of them:"]
     for item in episodes.world.history(user, t)[-SHOWN:].tolist():
-        lines.append(f"    {_describe(catalog, item)}")
+        lines.append(f"    {describe(catalog, item)}")
     answer = int(episodes.answers[episode])
     if episodes.task == "judgment":
-        lines += ["Would this user take", f"    {_describe(catalog, int(episodes.slates[episode, 0]))} ?"]
+        lines += ["Would this user take", f"    {describe(catalog, int(episodes.slates[episode, 0]))} ?"]
         says = ("No", "Yes")
     else:
         lines.append("Which one next?")
         says = tuple(f"{place}" for place in range(episodes.n_options))
-        lines += [f"  {i}  {_describe(catalog, item)}" for i, item in enumerate(episodes.slates[episode].tolist())]
+        lines += [f"  {i}  {describe(catalog, item)}" for i, item in enumerate(episodes.slates[episode].tolist())]
     if action >= 0:
         verdict = "right" if action == answer else "wrong"
         lines.append(f"Answer: {says[action]}. Truth: {says[answer]}. That is {verdict}.")
     return "\n".join(lines)
 
 
-def _describe(catalog, item: int) -> str:
+def describe(catalog: Catalog, item: int) -> str:
+    """The item with its genres."""
     genres = ", ".join(catalog.genres[item])
     return f"{catalog.label(item)} [{genres}]" if genres else catalog.label(item)
 

@@ -44,12 +44,17 @@ def __dir__() -> list[str]:
 def _register() -> None:
     from gymnasium.envs.registration import register, registry
 
-    for name in ("Judgment", "Selection"):
+    for name, vector, longest in (
+        ("Judgment", "vector", None),
+        ("Selection", "vector", None),
+        ("Session", "session_vector", 20),
+    ):
         if f"vrsim/{name}-v0" not in registry:
             register(
                 id=f"vrsim/{name}-v0",
                 entry_point=f"vrsim.envs.{name.lower()}:{name}Env",
-                vector_entry_point=f"vrsim.envs.vector:{name}VectorEnv",
+                vector_entry_point=f"vrsim.envs.{vector}:{name}VectorEnv",
+                max_episode_steps=longest,
             )
 
 

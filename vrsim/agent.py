@@ -84,6 +84,9 @@ class Agent(ABC):
     interactive: bool = False
     """It asks a person: it puts its questions on the terminal itself, one by one."""
 
+    wants_gpu: bool = False
+    """It loads a language model: on a cluster that has GPUs each of its cells gets one."""
+
     def fit(self, world: "World", training: "Episodes") -> None:
         """Learn from the training users, once. ``training`` holds their episodes, answers included,
         made by the protocol, task and m that will be asked about. The default learns nothing."""
@@ -114,6 +117,10 @@ class Agent(ABC):
     def speak_to(self, listener: "Listener | None") -> None:
         """Let ``listener`` hear the words that answer a single question while they are written, None = nobody. The
         default has no words."""
+
+    def wish(self, observations: Observations) -> list[str] | None:
+        """What would have kept B users who leave after the last slate, in words. The default has none."""
+        return None
 
     def learn(self, observations: Observations, decisions: Decisions, rewards: np.ndarray) -> None:
         """Online agents only: what the last decisions earned, float64 (B,). The default learns nothing.

@@ -100,11 +100,15 @@ class SimulatedUser:
             probability=np.concatenate(chances) if known else None,
         )
 
+    def wish(self, positions: np.ndarray, histories: np.ndarray, slates: np.ndarray) -> list[str] | None:
+        """What would have kept users who leave after these slates, in words; None for agents without words."""
+        return self.choice_agent.wish({"position": positions, "history": histories, "slate": slates})
+
     def _ask(self, agent: Agent, observations: dict[str, np.ndarray], seed: int) -> Iterator[Decisions]:
         options = max(2, observations["slate"].shape[1])
         for start in range(0, len(observations["slate"]), BATCH):
             part = {name: column[start : start + BATCH] for name, column in observations.items()}
-            agent.reset(derive(self._seed, "simulated user", seed, start))
+            agent.reset(derive(self._seed, "simulated user", seed))
             decisions = agent.act(part)
             check_decisions(agent, decisions, len(part["slate"]), options)
             yield decisions

@@ -1,0 +1,114 @@
+"""The candidates of many sessions: which items the recommender may show, and what it is told about them."""
+
+from typing import final
+
+import numpy as np
+
+from vrsim.errors import OptionError
+from vrsim.recommender import CONTEXT
+from vrsim.session.config import SessionConfig
+from vrsim.session.features import FEATURES, genre_masks, overlap
+from vrsim.world import World
+
+__all__ = ["Pool"]
+
+MOST_SHOWN = 10  # turns; from there on the feature "shown" stays 1
+RANK, POPULARITY, GENRES, RECENT, SHOWN, CONSUMED, WISHED = range(len(FEATURES))
+
+
+@final
+class Pool:
+    """``items`` int64 (N, C), best first, 0 = none left; ``features`` float32 (N, C, F); ``shown`` int64 (N, C)."""
+
+    def __init__(self, world: World, config: SessionConfig, size: int) -> None:
+        deepest = world.candidates.shape[1]
+        if config.candidates > deepest:
+            raise OptionError(
+                f"world {world.name!r} has {deepest} ranked candidates per user, fewer than candidates="
+                f"{config.candidates}; ask for fewer, or build it with more"
+            )
+        self._world, self._config = world, config
+        self._masks = genre_masks(world.catalog)
+        popularity = np.log1p(world.popularity).astype(np.float32)
+        self._popularity = popularity / max(1e-9, popularity.max())
+        self._ranks = 1 - np.arange(config.candidates, dtype=np.float32) / config.candidates
+        self.items = np.zeros((size, config.candidates), np.int64)
+        self.features = np.zeros((size, config.candidates, len(FEATURES)), np.float32)
+        self.shown = np.zeros((size, config.candidates), np.int64)
+        self._source = np.zeros(size, np.int64)  # position of the world whose ranking is used
+        self._next = np.zeros(size, np.int64)  # place in that ranking of the next candidate
+
+    def begin(self, rows: np.ndarray, positions: np.ndarray, history: np.ndarray) -> None:
+        """New sessions at positions int64 (B,) of the world, with histories int64 (B, H)."""
+        self._source[rows], self._next[rows] = positions, self._config.candidates
+        self.items[rows] = self._world.candidates[positions, : self._config.candidates]
+        self.shown[rows] = 0
+        nothing = np.zeros((len(rows), 1), np.int64)
+        self.describe(rows, history, nothing.astype(np.uint64), nothing, nothing[:, 0])
+
+    def take_out(self, rows: np.ndarray, places: np.ndarray) -> None:
+        """Replace the candidates at places int64 (B,) by the next of the ranking, which becomes the last."""
+        last = self._world.candidates.shape[1] - 1
+        upcoming = self._world.candidates[self._source[rows], np.minimum(self._next[rows], last)]
+        upcoming = np.where(self._next[rows] <= last, upcoming, 0)
+        self._next[rows] += 1
+        kept = np.arange(self._config.candidates) + (np.arange(self._config.candidates) >= places[:, None])
+        for table, new in ((self.items, upcoming), (self.shown, np.zeros(len(rows), np.int64))):
+            table[rows] = np.take_along_axis(np.column_stack([table[rows], new]), kept, axis=1)
+
+    def rescore(self, rows: np.ndarray, users: np.ndarray, t: np.ndarray, taken: np.ndarray) -> None:
+        """Rank anew for users at real positions t, who have consumed ``taken`` int64 (B, T), 0 = none, since."""
+        real = self._world.interactions.histories(users, t, CONTEXT)
+        grown = [np.concatenate([row[row > 0], new[new > 0]])[-CONTEXT:] for row, new in zip(real, taken, strict=True)]
+        history = np.zeros((len(rows), CONTEXT), np.int64)
+        for row, items in zip(history, grown, strict=True):
+            row[CONTEXT - len(items) :] = items
+        scores = np.array(self._world.recommender.score(users, history), np.float32)
+        row, seen = self._world.interactions.before(users, t)
+        scores[row, seen] = -np.inf
+        if self._config.no_repeat:
+            np.put_along_axis(scores, taken, -np.inf, axis=1)
+        scores[:, 0] = -np.inf
+        size = self._config.candidates
+        best = np.argpartition(-scores, min(size, scores.shape[1] - 1), axis=1)[:, :size]
+        best.sort(axis=1)  # equal scores: the smaller item first
+        own = np.take_along_axis(scores, best, axis=1)
+        order = np.argsort(-own, axis=1, kind="stable")
+        items = np.where(
+            np.isfinite(np.take_along_axis(own, order, axis=1)), np.take_along_axis(best, order, axis=1), 0
+        )
+        stayed = (items[:, :, None] == self.items[rows][:, None, :]) & (items > 0)[:, :, None]
+        self.shown[rows] = (stayed * self.shown[rows][:, None, :]).sum(axis=2)
+        self.items[rows] = items
+
+    def describe(
+        self, rows: np.ndarray, history: np.ndarray, recent: np.ndarray, taken: np.ndarray, wish: np.ndarray
+    ) -> None:
+        """The features of B sessions: from their histories int64 (B, H), the genres of what was consumed lately
+        uint64 (B, M), all that was consumed int64 (B, T), 0 = none, and the genre wished for int64 (B,)."""
+        items, masks = self.items[rows], self._masks[self.items[rows]]
+        known = np.bitwise_or.reduce(self._masks[history], axis=1)
+        features = np.zeros((len(rows), *self.features.shape[1:]), np.float32)
+        features[..., RANK] = self._ranks
+        features[..., POPULARITY] = self._popularity[items]
+        features[..., GENRES] = overlap(masks, known[:, None])
+        features[..., RECENT] = overlap(masks[:, :, None], recent[:, None, :]).mean(axis=2)
+        if not self._config.no_repeat:
+            features[..., CONSUMED] = (items[:, :, None] == taken[:, None, :]).any(axis=2)
+        features[items == 0] = 0
+        self.features[rows] = features
+        self.count_shown(rows)
+        self.mark_wished(rows, wish)
+
+    def count_shown(self, rows: np.ndarray | slice) -> None:
+        """Bring the feature "shown" up to date."""
+        self.features[rows, :, SHOWN] = np.minimum(self.shown[rows], MOST_SHOWN) / np.float32(MOST_SHOWN)
+
+    def mark_wished(self, rows: np.ndarray, wish: np.ndarray) -> None:
+        """Candidates that have the wished genre, int64 (B,), from 1, 0 = no wish."""
+        bit = np.where(wish > 0, np.uint64(1) << np.maximum(wish - 1, 0).astype(np.uint64), np.uint64(0))
+        self.features[rows, :, WISHED] = (self._masks[self.items[rows]] & bit[:, None]) > 0
+
+    def repetitions(self, rows: np.ndarray, places: np.ndarray, memory: int) -> np.ndarray:
+        """What Mood.interest is asked about: earlier turns and recently consumed items alike, float (B,)."""
+        return self.features[rows, places, RECENT] * memory + self.shown[rows, places]

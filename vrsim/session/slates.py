@@ -1,0 +1,28 @@
+"""Slates that cannot be shown as they are."""
+
+import numpy as np
+
+__all__ = ["repair"]
+
+
+def repair(places: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fill places that repeat an earlier one of the slate, or hold no candidate.
+
+    ``places`` int64 (N, K), ``items`` int64 (N, C), 0 = no candidate, at least K others in each row. The places are
+    filled in order by the best ranked candidates that are not in the slate. Returns places int64 (N, K), all
+    different, and how many were filled, int64 (N,).
+    """
+    same = places[:, :, None] == places[:, None, :]
+    wrong = np.tril(same, -1).any(axis=2) | (np.take_along_axis(items, places, axis=1) == 0)  # (N, K)
+    filled = wrong.sum(axis=1)
+    rows = np.flatnonzero(filled)
+    if not len(rows):
+        return places, filled
+    taken = items[rows] == 0
+    row, column = np.nonzero(~wrong[rows])
+    taken[row, places[rows][row, column]] = True
+    free = np.argsort(taken, axis=1, kind="stable")  # the best ranked free candidates first
+    turn = np.maximum(np.cumsum(wrong[rows], axis=1) - 1, 0)
+    places = places.copy()
+    places[rows] = np.where(wrong[rows], np.take_along_axis(free, turn, axis=1), places[rows])
+    return places, filled
