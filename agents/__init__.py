@@ -3,7 +3,7 @@
 if __name__ != "vrsim.agents":
     raise ImportError(f"this package is vrsim.agents, not {__name__}; import it under that name")
 
-__all__ = ["AGENTS"]
+__all__ = ["AGENTS", "POLICIES"]
 
 AGENTS: dict[str, str] = {  # name: where it lives; the registry reads this
     "human": "vrsim.agents.human:Human",
@@ -16,3 +16,5 @@ AGENTS: dict[str, str] = {  # name: where it lives; the registry reads this
     "tallrec": "vrsim.agents.tallrec:TALLRec",
     "mllm-msr": "vrsim.agents.mllm_msr:MLLMMSR",
 }
+
+POLICIES: dict[str, str] = {}  # recommender agents of sessions
