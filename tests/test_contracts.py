@@ -6,11 +6,15 @@ import sys
 
 import gymnasium as gym
 import pytest
+from gymnasium.envs.registration import load_env_creator
 
 import vrsim  # registers the environments
 from vrsim.agents.language import LanguageAgent
+from vrsim.envs.decision import DecisionEnv
+from vrsim.envs.session import SessionEnv
 from vrsim.registry import agent_class, baselines, list_agents, make_agent
 from vrsim.testing import AgentContract, EnvironmentContract
+from vrsim.testing_sessions import SessionContract
 
 assert vrsim.__version__
 
@@ -55,7 +59,24 @@ class TestEveryAgent(AgentContract):
         return make_agent(self.name)
 
 
-@pytest.mark.parametrize("env_id", sorted(id for id in gym.registry if id.startswith("vrsim/")))
+def environments(kind):
+    ids = [id for id in gym.registry if id.startswith("vrsim/")]
+    return sorted(id for id in ids if issubclass(load_env_creator(gym.registry[id].entry_point), kind))
+
+
+def test_every_environment_is_of_one_of_both_kinds():
+    ids = {id for id in gym.registry if id.startswith("vrsim/")}
+    assert {*environments(DecisionEnv), *environments(SessionEnv)} == ids
+
+
+@pytest.mark.parametrize("env_id", environments(SessionEnv))
+class TestEverySessionEnvironment(SessionContract):
+    @pytest.fixture(autouse=True)
+    def _named(self, env_id):
+        self.env_id = env_id
+
+
+@pytest.mark.parametrize("env_id", environments(DecisionEnv))
 class TestEveryEnvironment(EnvironmentContract):
     @pytest.fixture(autouse=True)
     def _named(self, env_id):

@@ -1,6 +1,5 @@
 """The loop of sessions: users to a policy, its slates to the simulated users, and what came of it as columns."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -39,9 +38,6 @@ class SessionLog:
         return len(self.session)
 
 
-Writer = Callable[[SessionLog], None]
-
-
 def play_sessions(
     policy: Policy,
     setting: SessionSetting,
@@ -49,15 +45,12 @@ def play_sessions(
     seed: int = 0,
     *,
     fit: bool = True,
-    begin: int = 0,
-    write: Writer = lambda log: None,
     progress: Progress = silent,
 ) -> SessionLog:
     """One session with every test user, or with ``users`` of them, drawn by a fixed seed.
 
-    ``fit`` lets the policy learn from training users first. Sessions run ``BATCH`` side by side; ``begin`` is the batch
-    to start with, so that a run can go on, and ``write`` is called after each. Equal seeds give equal sessions, whatever
-    the batches before. Raises OptionError, and ActionError for slates that are none.
+    ``fit`` lets the policy learn from training users first. Sessions run ``BATCH`` side by side. Raises OptionError,
+    and ActionError for slates that are none.
     """
     if isinstance(users, bool) or not isinstance(users, int) or users < 0:
         raise OptionError(f"users must be an integer from 0 = all, found {users!r}")
@@ -67,10 +60,9 @@ def play_sessions(
     order = generator(0, "sessions").permutation(starts)
     order = np.sort(order[:users] if users else order)
     logs = []
-    for start in range(begin * BATCH, len(order), BATCH):
+    for start in range(0, len(order), BATCH):
         which = order[start : start + BATCH]
         logs.append(_play_batch(policy, setting, start, which, derive(seed, "sessions", start)))
-        write(logs[-1])
         progress(min(start + BATCH, len(order)), len(order), "")
     return join_logs(logs)
 

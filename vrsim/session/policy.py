@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
+from vrsim.errors import OptionError
 from vrsim.session.config import SessionConfig
 from vrsim.session.engine import Turn
 from vrsim.simulated_user import SimulatedUser
@@ -23,6 +24,13 @@ class SessionSetting:
     user: SimulatedUser
     config: SessionConfig = field(default_factory=SessionConfig)
     turns: int = 20  # after which a session is truncated
+    seed: int = 0  # of what a policy draws while it learns
+
+    def __post_init__(self) -> None:
+        for name, least in (("turns", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
 
     @property
     def world(self) -> World:
