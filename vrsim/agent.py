@@ -50,8 +50,8 @@ class Decisions:
             raise DecisionError(
                 f"Decisions.valid must be bool of shape {action.shape}, got {valid.dtype} {valid.shape}"
             )
-        text = [""] * len(action) if self.text is None else self.text
-        if len(text) != len(action) or not all(isinstance(words, str) for words in text):
+        text = self.text
+        if text is not None and (len(text) != len(action) or not all(isinstance(words, str) for words in text)):
             raise DecisionError(f"Decisions.text must be {len(action)} strings, one per action")
         if self.probability is not None:
             probability = np.asarray(self.probability, float)

@@ -1,6 +1,5 @@
 """A user agent that answers about any items, at any moment: what sessions, augmentation and fidelity ask."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, final
@@ -57,6 +56,7 @@ class SimulatedUser:
     ) -> None:
         self.name, self.world, self.protocol = agent, world, get_protocol(protocol)
         self._m, self._seed, self._ledger = m, seed, ledger
+        self._seeds: dict[int, int] = {}  # what agents are reset with
         make_agent(agent)  # a misspelt name is found here
 
     @cached_property
@@ -75,43 +75,44 @@ class SimulatedUser:
 
     def judge(self, positions: np.ndarray, histories: np.ndarray, items: np.ndarray, seed: int = 0) -> Judged:
         """Would each user take each of these items? ``items`` int64 (B, K), never 0."""
-        rows, size = np.repeat(np.arange(len(items)), items.shape[1]), items.shape[1]
-        observations = {
-            "position": positions[rows],
-            "history": histories[rows],
-            "slate": items.reshape(-1, 1),
-        }
-        parts = list(self._ask(self.judge_agent, observations, seed))
-        chances = [part.probability for part in parts]
-        known = not any(chance is None for chance in chances)
-        valid = np.concatenate([part.valid for part in parts]).reshape(-1, size)
-        yes = np.concatenate([part.action for part in parts]).reshape(-1, size) == 1
-        return Judged(yes & valid, valid, np.concatenate(chances).reshape(-1, size) if known else None)
+        size = items.shape[1]
+        if size > 1:
+            rows = np.repeat(np.arange(len(items)), size)
+            positions, histories = positions[rows], histories[rows]
+        observations = {"position": positions, "history": histories, "slate": items.reshape(-1, 1)}
+        answers = self._ask(self.judge_agent, observations, seed)
+        valid = answers.valid.reshape(-1, size)
+        probability = None if answers.probability is None else answers.probability.reshape(-1, size)
+        return Judged((answers.action.reshape(-1, size) == 1) & valid, valid, probability)
 
     def choose(self, positions: np.ndarray, histories: np.ndarray, slates: np.ndarray, seed: int = 0) -> Decisions:
         """Which one next? ``slates`` int64 (B, K), distinct in each row, never 0. The words are not kept."""
         observations = {"position": positions, "history": histories, "slate": slates}
-        parts = list(self._ask(self.choice_agent, observations, seed))
-        chances = [part.probability for part in parts]
-        known = not any(chance is None for chance in chances)
-        return Decisions(
-            np.concatenate([part.action for part in parts]),
-            np.concatenate([part.valid for part in parts]),
-            probability=np.concatenate(chances) if known else None,
-        )
+        return self._ask(self.choice_agent, observations, seed)
 
     def wish(self, positions: np.ndarray, histories: np.ndarray, slates: np.ndarray) -> list[str] | None:
         """What would have kept users who leave after these slates, in words; None for agents without words."""
         return self.choice_agent.wish({"position": positions, "history": histories, "slate": slates})
 
-    def _ask(self, agent: Agent, observations: dict[str, np.ndarray], seed: int) -> Iterator[Decisions]:
+    def _ask(self, agent: Agent, observations: dict[str, np.ndarray], seed: int) -> Decisions:
         options = max(2, observations["slate"].shape[1])
+        if seed not in self._seeds:
+            self._seeds[seed] = derive(self._seed, "simulated user", seed)
+        parts = []
         for start in range(0, len(observations["slate"]), BATCH):
             part = {name: column[start : start + BATCH] for name, column in observations.items()}
-            agent.reset(derive(self._seed, "simulated user", seed))
+            agent.reset(self._seeds[seed])
             decisions = agent.act(part)
             check_decisions(agent, decisions, len(part["slate"]), options)
-            yield decisions
+            parts.append(decisions)
+        if len(parts) == 1:
+            return parts[0]
+        chances = [part.probability for part in parts]
+        return Decisions(
+            np.concatenate([part.action for part in parts]),
+            np.concatenate([part.valid for part in parts]),
+            probability=None if any(chance is None for chance in chances) else np.concatenate(chances),
+        )
 
     def _fitted(self, task: str) -> Agent:
         agent = make_agent(self.name)

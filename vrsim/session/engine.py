@@ -78,7 +78,8 @@ class Sessions:
         self._recent = np.zeros((size, config.mood.memory), np.uint64)  # genres of consumed items, newest last
         self._taken = np.zeros((size, 8), np.int64)  # all consumed items, 0 = none yet
         self._taken_count = np.zeros(size, np.int64)
-        self._visit = np.zeros((size, 2), np.int64)  # consumed items and turns of this visit
+        self._consumed = np.zeros(size, np.int64)  # items of this visit
+        self._visit = np.zeros(size, np.int64)  # turns of this visit
 
     def seed(self, row: int, generator: np.random.Generator) -> None:
         """Start the random numbers of one session anew."""
@@ -126,20 +127,21 @@ class Sessions:
         item = np.where(valid, item, 0)
 
         self.turns[rows] += 1
-        self._visit[rows] += np.stack([consumed, np.ones_like(consumed)], axis=1)
+        self._consumed[rows] += consumed
+        self._visit[rows] += 1
         patience = self.patience[rows]
         patience = np.where(consumed, np.minimum(patience + mood.relief, mood.patience), patience - 1)
         self.patience[rows] = patience
         left = patience <= 0
-        returned = left & (returning < mood.returns(*self._visit[rows].T))
-        self.pool.shown[rows[:, None], places] += 1
+        returned = left & (returning < mood.returns(self._consumed[rows], self._visit[rows]))
+        self.pool.show(rows, places)
         self._remember(rows[consumed], item[consumed], place[consumed])
         self._wish(rows[left], slate[left])
-        self.response[rows, :3] = np.stack([item, consumed, returned], axis=1)
+        for column, told in enumerate((item, consumed, returned)):
+            self.response[rows, column] = told
         self._rest(rows[returned])
-        self.pool.shown[rows[returned]] = 0
+        self.pool.rest(rows[returned])
         self._describe(rows[consumed | returned])
-        self.pool.count_shown(rows)
         exhausted = (self.pool.items[rows] > 0).sum(axis=1) < self.config.slate
         both = valid & judged.valid[:, 0]
         return Turn(slate, repaired, item, consumed, liking * interest, both, left, returned, exhausted)
@@ -186,7 +188,7 @@ class Sessions:
         """A visit begins."""
         self.patience[rows] = self.config.mood.patience
         self._recent[rows] = 0
-        self._visit[rows] = 0
+        self._consumed[rows] = self._visit[rows] = 0
 
     def _describe(self, rows: np.ndarray) -> None:
         if len(rows):

@@ -7,7 +7,7 @@ import numpy as np
 
 from vrsim.catalog import Catalog
 
-__all__ = ["FEATURES", "MOST_GENRES", "genre_masks", "genre_names", "overlap"]
+__all__ = ["FEATURES", "MOST_GENRES", "genre_masks", "genre_names", "genre_weights"]
 
 FEATURES = (
     "rank",  # 1 = first in the recommender's order, falling evenly to 1 / C
@@ -37,7 +37,8 @@ def genre_masks(catalog: Catalog) -> np.ndarray:
     return np.array([sum(bit.get(name, 0) for name in {*genres}) for genres in catalog.genres], np.uint64)
 
 
-def overlap(masks: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Share of the genres in ``masks`` that are in ``others`` too, float32, broadcast shape; 0 where there is none."""
-    own = np.maximum(np.bitwise_count(masks), 1).astype(np.float32)
-    return np.bitwise_count(masks & others).astype(np.float32) / own
+@lru_cache(maxsize=8)
+def genre_weights(catalog: Catalog) -> np.ndarray:
+    """What one genre of each item weighs, float32 (n_items + 1,): 1 / number of its genres, 0 if it has none."""
+    counts = np.bitwise_count(genre_masks(catalog)).astype(np.float32)
+    return np.divide(1, counts, out=np.zeros_like(counts), where=counts > 0)

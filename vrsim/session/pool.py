@@ -7,7 +7,7 @@ import numpy as np
 from vrsim.errors import OptionError
 from vrsim.recommender import CONTEXT
 from vrsim.session.config import SessionConfig
-from vrsim.session.features import FEATURES, genre_masks, overlap
+from vrsim.session.features import FEATURES, genre_masks, genre_weights
 from vrsim.world import World
 
 __all__ = ["Pool"]
@@ -28,7 +28,7 @@ class Pool:
                 f"{config.candidates}; ask for fewer, or build it with more"
             )
         self._world, self._config = world, config
-        self._masks = genre_masks(world.catalog)
+        self._masks, self._weights = genre_masks(world.catalog), genre_weights(world.catalog)
         popularity = np.log1p(world.popularity).astype(np.float32)
         self._popularity = popularity / max(1e-9, popularity.max())
         self._ranks = 1 - np.arange(config.candidates, dtype=np.float32) / config.candidates
@@ -45,6 +45,10 @@ class Pool:
         self.shown[rows] = 0
         nothing = np.zeros((len(rows), 1), np.int64)
         self.describe(rows, history, nothing.astype(np.uint64), nothing, nothing[:, 0])
+
+    def rest(self, rows: np.ndarray) -> None:
+        """A new visit: nothing was shown yet; ``describe`` comes after it."""
+        self.shown[rows] = 0
 
     def take_out(self, rows: np.ndarray, places: np.ndarray) -> None:
         """Replace the candidates at places int64 (B,) by the next of the ranking, which becomes the last."""
@@ -74,9 +78,8 @@ class Pool:
         best.sort(axis=1)  # equal scores: the smaller item first
         own = np.take_along_axis(scores, best, axis=1)
         order = np.argsort(-own, axis=1, kind="stable")
-        items = np.where(
-            np.isfinite(np.take_along_axis(own, order, axis=1)), np.take_along_axis(best, order, axis=1), 0
-        )
+        own, best = (np.take_along_axis(table, order, axis=1) for table in (own, best))
+        items = np.where(np.isfinite(own), best, 0)
         stayed = (items[:, :, None] == self.items[rows][:, None, :]) & (items > 0)[:, :, None]
         self.shown[rows] = (stayed * self.shown[rows][:, None, :]).sum(axis=2)
         self.items[rows] = items
@@ -91,22 +94,31 @@ class Pool:
         features = np.zeros((len(rows), *self.features.shape[1:]), np.float32)
         features[..., RANK] = self._ranks
         features[..., POPULARITY] = self._popularity[items]
-        features[..., GENRES] = overlap(masks, known[:, None])
-        features[..., RECENT] = overlap(masks[:, :, None], recent[:, None, :]).mean(axis=2)
+        weights = self._weights[items]
+        features[..., GENRES] = np.bitwise_count(masks & known[:, None]) * weights
+        lately = np.bitwise_count(masks & recent.T[:, :, None])  # (M, B, C): its first axis is summed up fast
+        features[..., RECENT] = np.add.reduce(lately, axis=0, dtype=np.uint16) * weights / recent.shape[1]
         if not self._config.no_repeat:
             features[..., CONSUMED] = (items[:, :, None] == taken[:, None, :]).any(axis=2)
+        features[..., SHOWN] = self._shown(self.shown[rows])
         features[items == 0] = 0
         self.features[rows] = features
-        self.count_shown(rows)
         self.mark_wished(rows, wish)
 
-    def count_shown(self, rows: np.ndarray | slice) -> None:
-        """Bring the feature "shown" up to date."""
-        self.features[rows, :, SHOWN] = np.minimum(self.shown[rows], MOST_SHOWN) / np.float32(MOST_SHOWN)
+    def show(self, rows: np.ndarray, places: np.ndarray) -> None:
+        """Count candidates at places int64 (B, K) as shown once more."""
+        rows = rows[:, None]
+        self.shown[rows, places] += 1
+        self.features[rows, places, SHOWN] = self._shown(self.shown[rows, places])
+
+    @staticmethod
+    def _shown(turns: np.ndarray) -> np.ndarray:
+        return np.minimum(turns, MOST_SHOWN) / np.float32(MOST_SHOWN)
 
     def mark_wished(self, rows: np.ndarray, wish: np.ndarray) -> None:
         """Candidates that have the wished genre, int64 (B,), from 1, 0 = no wish."""
-        bit = np.where(wish > 0, np.uint64(1) << np.maximum(wish - 1, 0).astype(np.uint64), np.uint64(0))
+        wishing = wish > 0
+        rows, bit = rows[wishing], np.uint64(1) << (wish[wishing] - 1).astype(np.uint64)
         self.features[rows, :, WISHED] = (self._masks[self.items[rows]] & bit[:, None]) > 0
 
     def repetitions(self, rows: np.ndarray, places: np.ndarray, memory: int) -> np.ndarray:

@@ -12,12 +12,14 @@ def repair(places: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarra
     filled in order by the best ranked candidates that are not in the slate. Returns places int64 (N, K), all
     different, and how many were filled, int64 (N,).
     """
+    there = items[np.arange(len(items))[:, None], places] > 0
+    ordered = np.sort(places, axis=1)
+    if there.all() and (ordered[:, 1:] != ordered[:, :-1]).all():
+        return places, np.zeros(len(places), np.int64)
     same = places[:, :, None] == places[:, None, :]
-    wrong = np.tril(same, -1).any(axis=2) | (np.take_along_axis(items, places, axis=1) == 0)  # (N, K)
+    wrong = (same & np.tri(places.shape[1], k=-1, dtype=bool)).any(axis=2) | ~there
     filled = wrong.sum(axis=1)
     rows = np.flatnonzero(filled)
-    if not len(rows):
-        return places, filled
     taken = items[rows] == 0
     row, column = np.nonzero(~wrong[rows])
     taken[row, places[rows][row, column]] = True
