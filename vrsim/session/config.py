@@ -61,7 +61,7 @@ class SessionConfig:
     slate: int = 5  # K: items shown in a turn
     reward: str = "consumption"  # see vrsim.envs.session
     no_repeat: bool = True  # consumed items leave the candidates
-    rescore: bool = False  # the world's recommender ranks anew whenever the history has grown
+    rescore: bool = False  # the world's recommender ranks anew, from the shown history, whenever that has grown
     history: int = 20  # newest items of the history in the observation
     mood: Mood = field(default_factory=Mood)
 

@@ -6,7 +6,8 @@ from typing import final
 import numpy as np
 
 from vrsim.episodes import split_users
-from vrsim.errors import EpisodeError
+from vrsim.errors import EpisodeError, UnknownNameError
+from vrsim.protocols import SPLITS
 from vrsim.session.config import SessionConfig
 from vrsim.session.draws import Draws
 from vrsim.session.features import genre_masks
@@ -58,6 +59,8 @@ class Sessions:
     def __init__(self, user: SimulatedUser, config: SessionConfig, size: int, split: str = "test") -> None:
         self.user, self.world, self.config, self.size = user, user.world, config, size
         self.pool = Pool(self.world, config, size)
+        if split not in SPLITS:
+            raise UnknownNameError("split", str(split), SPLITS)
         first = split_users(self.world, user.protocol, split) * self.world.holdout
         self.positions = first[(self.world.candidates[first, : config.slate] > 0).all(axis=1)]
         if not len(self.positions):
@@ -164,7 +167,7 @@ class Sessions:
         for table, new in ((self.history, item), (self._recent, self._masks[item])):
             table[rows] = np.column_stack([table[rows, 1:], new])
         if self.config.rescore:
-            self.pool.rescore(rows, *self.position[rows].T, self._taken[rows])
+            self.pool.rescore(rows, *self.position[rows].T, self.history[rows], self._taken[rows])
         elif self.config.no_repeat:
             self.pool.take_out(rows, place)
 

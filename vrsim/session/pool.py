@@ -5,7 +5,6 @@ from typing import final
 import numpy as np
 
 from vrsim.errors import OptionError
-from vrsim.recommender import CONTEXT
 from vrsim.session.config import SessionConfig
 from vrsim.session.features import FEATURES, genre_masks, genre_weights
 from vrsim.world import World
@@ -60,13 +59,13 @@ class Pool:
         for table, new in ((self.items, upcoming), (self.shown, np.zeros(len(rows), np.int64))):
             table[rows] = np.take_along_axis(np.column_stack([table[rows], new]), kept, axis=1)
 
-    def rescore(self, rows: np.ndarray, users: np.ndarray, t: np.ndarray, taken: np.ndarray) -> None:
-        """Rank anew for users at real positions t, who have consumed ``taken`` int64 (B, T), 0 = none, since."""
-        real = self._world.interactions.histories(users, t, CONTEXT)
-        grown = [np.concatenate([row[row > 0], new[new > 0]])[-CONTEXT:] for row, new in zip(real, taken, strict=True)]
-        history = np.zeros((len(rows), CONTEXT), np.int64)
-        for row, items in zip(history, grown, strict=True):
-            row[CONTEXT - len(items) :] = items
+    def rescore(
+        self, rows: np.ndarray, users: np.ndarray, t: np.ndarray, history: np.ndarray, taken: np.ndarray
+    ) -> None:
+        """Rank anew from histories int64 (B, H); what users had before t, and have ``taken`` since, is left out.
+
+        ``taken`` int64 (B, T), 0 = none. How often a candidate was shown is forgotten when it falls out.
+        """
         scores = np.array(self._world.recommender.score(users, history), np.float32)
         row, seen = self._world.interactions.before(users, t)
         scores[row, seen] = -np.inf
@@ -90,7 +89,7 @@ class Pool:
         """The features of B sessions: from their histories int64 (B, H), the genres of what was consumed lately
         uint64 (B, M), all that was consumed int64 (B, T), 0 = none, and the genre wished for int64 (B,)."""
         items, masks = self.items[rows], self._masks[self.items[rows]]
-        known = np.bitwise_or.reduce(self._masks[history], axis=1)
+        known = np.bitwise_or.reduce(self._masks[history.T], axis=0)
         features = np.zeros((len(rows), *self.features.shape[1:]), np.float32)
         features[..., RANK] = self._ranks
         features[..., POPULARITY] = self._popularity[items]
@@ -101,7 +100,8 @@ class Pool:
         if not self._config.no_repeat:
             features[..., CONSUMED] = (items[:, :, None] == taken[:, None, :]).any(axis=2)
         features[..., SHOWN] = self._shown(self.shown[rows])
-        features[items == 0] = 0
+        if not items[:, -1].all():
+            features[items == 0] = 0
         self.features[rows] = features
         self.mark_wished(rows, wish)
 

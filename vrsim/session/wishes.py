@@ -20,7 +20,7 @@ def wished_genres(catalog: Catalog, history: np.ndarray, slate: np.ndarray) -> n
     bits = np.uint64(1) << np.arange(len(names), dtype=np.uint64)
 
     def share(items: np.ndarray) -> np.ndarray:
-        return ((masks[items][:, :, None] & bits) > 0).mean(axis=1)  # (B, genres)
+        return ((masks[items.T][:, :, None] & bits) > 0).sum(axis=0, dtype=np.uint8) / items.shape[1]  # (B, genres)
 
     missing = share(history) * (1 - share(slate))
     best = missing.argmax(axis=1)
