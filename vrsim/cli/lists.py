@@ -1,9 +1,10 @@
-"""``vrsim agents``, ``vrsim envs`` and ``vrsim doctor``: what there is."""
+"""``vrsim agents``, ``vrsim policies``, ``vrsim envs`` and ``vrsim doctor``: what there is."""
 
 import importlib.util
 import inspect
 import json
 import platform
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.markup import escape
@@ -11,7 +12,7 @@ from rich.markup import escape
 from vrsim.cli.app import Json, app, out_console, print_rows
 from vrsim.errors import VrsimError
 
-__all__ = ["agents", "doctor", "envs"]
+__all__ = ["agents", "doctor", "envs", "policies"]
 
 
 @app.command()
@@ -19,10 +20,22 @@ def agents(as_json: Json = False) -> None:
     """List the agents that --agent knows. Example: vrsim agents"""
     from vrsim.registry import agent_class, list_agents
 
+    _print_classes(list_agents(), agent_class, as_json)
+
+
+@app.command()
+def policies(as_json: Json = False) -> None:
+    """List the recommender agents that --env session knows. Example: vrsim policies"""
+    from vrsim.registry import list_policies, policy_class
+
+    _print_classes(list_policies(), policy_class, as_json)
+
+
+def _print_classes(known: Mapping[str, str], load: Callable[[str], type], as_json: bool) -> None:
     rows = []
-    for name, target in sorted(list_agents().items()):
+    for name, target in sorted(known.items()):
         try:
-            cls = agent_class(name)
+            cls = load(name)
         except VrsimError as error:  # a broken plug-in is named, the others are listed all the same
             rows.append({"name": name, "about": str(error), "options": [], "class": target})
             continue
@@ -59,7 +72,8 @@ def doctor(as_json: Json = False) -> None:
         "recbole": (("torch", "recbole", "kmeans_pytorch", "pandas", "safetensors"),
                     "worlds ml-100k, ml-1m, steam, microlens; trained recommenders, agent recommender:model=..."),
         "report": (("matplotlib",), "vrsim report"),
-        "sb3": (("stable_baselines3",), "agent sb3"),
+        "minari": (("minari",), "sessions as a Minari data set: vrsim sessions export"),
+        "sb3": (("stable_baselines3",), "agent sb3, and the policy of that name"),
         "train": (("torch", "transformers", "accelerate", "peft", "datasets", "tensorboard", "trl"),
                   "vrsim train"),
     }  # fmt: skip
