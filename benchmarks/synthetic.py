@@ -27,7 +27,7 @@ def build_synthetic(folder: Path, users: int, items: int, length: int, depth: in
             "item_id": names,
             "title": names,
             "year": pa.array(np.full(items, 2000, np.int16)),
-            "genres": pa.array([["none"]] * items, pa.list_(pa.string())),
+            "genres": pa.array([[f"genre {genre}"] for genre in rng.integers(20, size=items)], pa.list_(pa.string())),
             "caption": pa.array([""] * items),
         },
         schema=Catalog.SCHEMA,

@@ -7,12 +7,12 @@ import numpy as np
 from vrsim.errors import ActionError, OptionError
 from vrsim.progress import Progress, silent
 from vrsim.seeding import derive, generator
-from vrsim.session.engine import Sessions
+from vrsim.session.engine import Sessions, session_starts
 from vrsim.session.policy import Policy, SessionSetting
 
 __all__ = ["SessionLog", "join_logs", "play_sessions"]
 
-BATCH = 256  # sessions side by side
+BATCH = 1024  # sessions side by side
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def play_sessions(
         raise OptionError(f"users must be an integer from 0 = all, found {users!r}")
     if fit:
         policy.fit(setting)
-    starts = len(Sessions(setting.user, setting.config, 1).positions)
+    starts = len(session_starts(setting.user, setting.config.slate, "test"))
     order = generator(0, "sessions").permutation(starts)
     order = np.sort(order[:users] if users else order)
     logs = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from vrsim.agent import Agent, Decisions, check_decisions
 from vrsim.episodes import make_episodes, shown_histories
-from vrsim.protocols import get_protocol
+from vrsim.protocols import Protocol, get_protocol
 from vrsim.registry import make_agent
 from vrsim.seeding import derive
 from vrsim.world import World
@@ -49,12 +49,13 @@ class SimulatedUser:
         self,
         agent: str,
         world: World,
-        protocol: str = "uniform",
+        protocol: str | Protocol = "uniform",
         m: int = 3,
         seed: int = 0,
         ledger: "Ledger | None" = None,
     ) -> None:
-        self.name, self.world, self.protocol = agent, world, get_protocol(protocol)
+        self.name, self.world = agent, world
+        self.protocol = protocol if isinstance(protocol, Protocol) else get_protocol(protocol)
         self._m, self._seed, self._ledger = m, seed, ledger
         self._seeds: dict[int, int] = {}  # what agents are reset with
         make_agent(agent)  # a misspelt name is found here

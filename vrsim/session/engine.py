@@ -1,6 +1,7 @@
 """Many sessions side by side: slates in, what the users do with them out."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -16,7 +17,7 @@ from vrsim.session.slates import repair
 from vrsim.session.wishes import named_genre, wish_in_words, wished_genres
 from vrsim.simulated_user import SimulatedUser
 
-__all__ = ["Sessions", "Turn"]
+__all__ = ["Sessions", "Turn", "session_starts"]
 
 ALL = slice(None)
 
@@ -46,6 +47,24 @@ class Turn:
         return column.astype(float)
 
 
+@lru_cache(maxsize=8)
+def session_starts(user: SimulatedUser, slate: int, split: str) -> np.ndarray:
+    """Where sessions can begin: the first held-out positions of the users of a split, int64 (starts,).
+
+    Left out is who has fewer unseen candidates than a slate holds. Raises UnknownNameError, EpisodeError.
+    """
+    world = user.world
+    if split not in SPLITS:
+        raise UnknownNameError("split", str(split), SPLITS)
+    first = split_users(world, user.protocol, split) * world.holdout
+    starts = first[(world.candidates[first, :slate] > 0).all(axis=1)]
+    if not len(starts):
+        raise EpisodeError(
+            f"no {split} user of world {world.name!r} has {slate} unseen candidates for a slate; choose a smaller slate"
+        )
+    return starts
+
+
 @final
 class Sessions:
     """N sessions. What happens in one depends on its own generator and its own actions alone.
@@ -59,17 +78,7 @@ class Sessions:
     def __init__(self, user: SimulatedUser, config: SessionConfig, size: int, split: str = "test") -> None:
         self.user, self.world, self.config, self.size = user, user.world, config, size
         self.pool = Pool(self.world, config, size)
-        if split not in SPLITS:
-            raise UnknownNameError("split", str(split), SPLITS)
-        first = split_users(self.world, user.protocol, split) * self.world.holdout
-        self.positions = first[(self.world.candidates[first, : config.slate] > 0).all(axis=1)]
-        if not len(self.positions):
-            raise EpisodeError(
-                f"no {split} user of world {self.world.name!r} has {config.slate} unseen candidates for a slate; "
-                "choose a smaller slate"
-            )
-        users, t = self.world.held_out
-        self._real = np.stack([users, t], axis=1)
+        self.positions = session_starts(user, config.slate, split)
         self._masks = genre_masks(self.world.catalog)
         self._draws = Draws(size)
         self.position = np.zeros((size, 2), np.int64)  # user, number of earlier real interactions
@@ -93,8 +102,8 @@ class Sessions:
         if which is None:
             which = (self._draws.take(rows, 1)[:, 0] * len(self.positions)).astype(np.int64)
         start = self.positions[which]
-        self.position[rows] = self._real[start]
-        users, t = self._real[start].T
+        users, t = (column[start] for column in self.world.held_out)
+        self.position[rows] = np.stack([users, t], axis=1)
         self.history[rows] = self.world.interactions.histories(users, t, self.config.history)
         for column in (self.response, self.turns, self._taken, self._taken_count):
             column[rows] = 0
