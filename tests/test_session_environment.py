@@ -154,3 +154,23 @@ def test_a_picture_has_the_words():
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
     assert len(np.unique(picture)) > 10
+
+
+def test_loops_in_the_style_of_cleanrl_run_on_it():
+    def one():
+        env = gym.wrappers.FlattenObservation(make(slate=3, candidates=10))
+        return gym.wrappers.RecordEpisodeStatistics(env)
+
+    envs = gym.vector.SyncVectorEnv([one] * 4)
+    seen, _ = envs.reset(seed=1)
+    returns = []
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        actions = rng.integers(envs.single_action_space.nvec, size=(4, 3))
+        seen, _, terminated, truncated, info = envs.step(actions)
+        assert seen.shape == (4, gym.spaces.flatdim(make(slate=3, candidates=10).observation_space))
+        assert np.isfinite(seen).all()
+        if "episode" in info:
+            returns += info["episode"]["r"][info["_episode"]].tolist()
+    assert len(returns) > 5
+    assert max(returns) > 0
