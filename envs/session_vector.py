@@ -22,8 +22,8 @@ class SessionVectorEnv(VectorEnv):
     """N sessions per step. Sub-environment ``i`` goes as the scalar one does after ``reset(seed=seed + i)``.
 
     See SessionEnv for the arguments; ``max_episode_steps``: turns until truncation. Autoreset is SAME_STEP: where a
-    session ended, the observation is that of the next one, and the last of the old stands in ``info["final_obs"]``. All
-    else in ``info`` is about the turn that was played; ``info["user"]`` whom it was played with.
+    session ended, the observation is that of the next one, and the last of the old stands in ``info["final_obs"]``,
+    zeros elsewhere. All else in ``info`` is about the turn that was played; ``info["user"]`` whom it was played with.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -78,7 +78,11 @@ class SessionVectorEnv(VectorEnv):
         terminated = turn.gone
         truncated = ~terminated & (turn.exhausted | (self.sessions.turns >= self._longest))
         over = terminated | truncated
-        if over.any():
-            info |= {"final_obs": self.sessions.observe(), "_final_obs": over.copy()}
-            self.sessions.begin(np.flatnonzero(over))
+        rows = np.flatnonzero(over)
+        if len(rows):
+            last = {name: np.zeros(space.shape, space.dtype) for name, space in self.observation_space.items()}
+            for name, column in self.sessions.observe(rows).items():
+                last[name][rows] = column
+            info |= {"final_obs": last, "_final_obs": over.copy()}
+            self.sessions.begin(rows)
         return self.sessions.observe(), turn.reward(self.sessions.config.reward), terminated, truncated, info

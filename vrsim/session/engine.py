@@ -87,7 +87,7 @@ class Sessions:
         self.instructions = [""] * size  # what would have kept the user who left last
         self.turns = np.zeros(size, np.int64)  # of the session so far
         self.patience = np.zeros(size)
-        self._recent = np.zeros((size, config.mood.memory), np.uint64)  # genres of consumed items, newest last
+        self._recent = np.zeros((size, config.mood.memory), self._masks.dtype)  # genres of consumed items, newest last
         self._taken = np.zeros((size, 8), np.int64)  # all consumed items, 0 = none yet
         self._taken_count = np.zeros(size, np.int64)
         self._consumed = np.zeros(size, np.int64)  # items of this visit
@@ -173,12 +173,14 @@ class Sessions:
             self._taken = np.concatenate([self._taken, np.zeros_like(self._taken)], axis=1)
         self._taken[rows, self._taken_count[rows]] = item
         self._taken_count[rows] += 1
+        self.pool.tire(rows, self._masks[item], self._recent[rows, 0])
         for table, new in ((self.history, item), (self._recent, self._masks[item])):
             table[rows] = np.column_stack([table[rows, 1:], new])
+        recent = self._recent[rows]
         if self.config.rescore:
-            self.pool.rescore(rows, *self.position[rows].T, self.history[rows], self._taken[rows])
+            self.pool.rescore(rows, self.position[rows], self.history[rows], self._taken[rows], recent)
         elif self.config.no_repeat:
-            self.pool.take_out(rows, place)
+            self.pool.take_out(rows, place, recent)
 
     def _wish(self, rows: np.ndarray, slate: np.ndarray) -> None:
         """Who leaves after slates int64 (B, K) says what would have kept them."""
@@ -204,5 +206,5 @@ class Sessions:
 
     def _describe(self, rows: np.ndarray) -> None:
         if len(rows):
-            columns = self.history, self._recent, self._taken, self.response[:, 3]
+            columns = self.history, self._taken, self.response[:, 3]
             self.pool.describe(rows, *(column[rows] for column in columns))

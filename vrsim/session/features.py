@@ -32,9 +32,11 @@ def genre_names(catalog: Catalog) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8)
 def genre_masks(catalog: Catalog) -> np.ndarray:
-    """The genres of each item, uint64 (n_items + 1,): bit g = has genre g of ``genre_names``."""
+    """The genres of each item, uint32 or, of more than 32 genres, uint64 (n_items + 1,): bit g = genre g of
+    ``genre_names``."""
     bit = {name: 1 << place for place, name in enumerate(genre_names(catalog))}
-    return np.array([sum(bit.get(name, 0) for name in {*genres}) for genres in catalog.genres], np.uint64)
+    kind = np.uint32 if len(bit) <= 32 else np.uint64
+    return np.array([sum(bit.get(name, 0) for name in {*genres}) for genres in catalog.genres], kind)
 
 
 @lru_cache(maxsize=8)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -13,6 +13,9 @@ from vrsim.session.config import SessionConfig
 from vrsim.session.engine import Turn
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
+
+if TYPE_CHECKING:
+    from vrsim.models.ledger import Ledger
 
 __all__ = ["Policy", "SessionSetting"]
 
@@ -83,6 +86,9 @@ class Policy(ABC):
         self, observations: Mapping[str, np.ndarray], places: np.ndarray, turn: Turn, rewards: np.ndarray
     ) -> None:
         """Online policies only: what the last slates of these sessions came to; ``rewards`` float64 (B,)."""
+
+    def account(self, name: str, ledger: "Ledger") -> None:
+        """Book under ``name`` what slates cost from now on. The default costs nothing."""
 
     def about(self) -> dict[str, Any]:
         """What can change its slates beside its name and options, plain data. The default is nothing."""

@@ -34,6 +34,7 @@ class Pool:
         self.items = np.zeros((size, config.candidates), np.int64)
         self.features = np.zeros((size, config.candidates, len(FEATURES)), np.float32)
         self.shown = np.zeros((size, config.candidates), np.int64)
+        self._lately = np.zeros((size, config.candidates), np.uint16)  # genres shared with recently consumed items
         self._source = np.zeros(size, np.int64)  # position of the world whose ranking is used
         self._next = np.zeros(size, np.int64)  # place in that ranking of the next candidate
 
@@ -41,31 +42,48 @@ class Pool:
         """New sessions at positions int64 (B,) of the world, with histories int64 (B, H)."""
         self._source[rows], self._next[rows] = positions, self._config.candidates
         self.items[rows] = self._world.candidates[positions, : self._config.candidates]
-        self.shown[rows] = 0
+        self.rest(rows)
         nothing = np.zeros((len(rows), 1), np.int64)
-        self.describe(rows, history, nothing.astype(np.uint64), nothing, nothing[:, 0])
+        self.describe(rows, history, nothing, nothing[:, 0])
 
     def rest(self, rows: np.ndarray) -> None:
-        """A new visit: nothing was shown yet; ``describe`` comes after it."""
-        self.shown[rows] = 0
+        """A new visit: nothing was shown or consumed yet; ``describe`` comes after it."""
+        self.shown[rows] = self._lately[rows] = 0
 
-    def take_out(self, rows: np.ndarray, places: np.ndarray) -> None:
-        """Replace the candidates at places int64 (B,) by the next of the ranking, which becomes the last."""
+    def tire(self, rows: np.ndarray, entered: np.ndarray, gone: np.ndarray) -> None:
+        """Genres int (B,) of one more item are recent, those of another one no longer."""
+        masks = self._masks[self.items[rows]]
+        self._lately[rows] += np.bitwise_count(masks & entered[:, None])
+        self._lately[rows] -= np.bitwise_count(masks & gone[:, None])
+
+    def take_out(self, rows: np.ndarray, places: np.ndarray, recent: np.ndarray) -> None:
+        """Replace the candidates at places int64 (B,) by the next of the ranking, which becomes the last.
+
+        ``recent``: the genres of the recently consumed items, int (B, M).
+        """
         last = self._world.candidates.shape[1] - 1
         upcoming = self._world.candidates[self._source[rows], np.minimum(self._next[rows], last)]
         upcoming = np.where(self._next[rows] <= last, upcoming, 0)
         self._next[rows] += 1
         kept = np.arange(self._config.candidates) + (np.arange(self._config.candidates) >= places[:, None])
-        for table, new in ((self.items, upcoming), (self.shown, np.zeros(len(rows), np.int64))):
+        lately = np.bitwise_count(self._masks[upcoming][:, None] & recent).sum(axis=1, dtype=np.uint16)
+        for table, new in ((self.items, upcoming), (self.shown, np.zeros(len(rows), np.int64)), (self._lately, lately)):
             table[rows] = np.take_along_axis(np.column_stack([table[rows], new]), kept, axis=1)
 
     def rescore(
-        self, rows: np.ndarray, users: np.ndarray, t: np.ndarray, history: np.ndarray, taken: np.ndarray
+        self,
+        rows: np.ndarray,
+        position: np.ndarray,
+        history: np.ndarray,
+        taken: np.ndarray,
+        recent: np.ndarray,
     ) -> None:
-        """Rank anew from histories int64 (B, H); what users had before t, and have ``taken`` since, is left out.
+        """Rank anew from histories int64 (B, H); what users had before, and have ``taken`` since, is left out.
 
-        ``taken`` int64 (B, T), 0 = none. How often a candidate was shown is forgotten when it falls out.
+        ``position`` int64 (B, 2), user and number of earlier real interactions; ``taken`` int64 (B, T), 0 = none;
+        ``recent``: as in ``take_out``. How often a candidate was shown is forgotten when it falls out.
         """
+        users, t = position.T
         scores = np.array(self._world.recommender.score(users, history), np.float32)
         row, seen = self._world.interactions.before(users, t)
         scores[row, seen] = -np.inf
@@ -82,12 +100,12 @@ class Pool:
         stayed = (items[:, :, None] == self.items[rows][:, None, :]) & (items > 0)[:, :, None]
         self.shown[rows] = (stayed * self.shown[rows][:, None, :]).sum(axis=2)
         self.items[rows] = items
+        shared = np.bitwise_count(self._masks[items] & recent.T[:, :, None])  # (M, B, C)
+        self._lately[rows] = shared.sum(axis=0, dtype=np.uint16)
 
-    def describe(
-        self, rows: np.ndarray, history: np.ndarray, recent: np.ndarray, taken: np.ndarray, wish: np.ndarray
-    ) -> None:
-        """The features of B sessions: from their histories int64 (B, H), the genres of what was consumed lately
-        uint64 (B, M), all that was consumed int64 (B, T), 0 = none, and the genre wished for int64 (B,)."""
+    def describe(self, rows: np.ndarray, history: np.ndarray, taken: np.ndarray, wish: np.ndarray) -> None:
+        """The features of B sessions: from their histories int64 (B, H), all that was consumed int64 (B, T), 0 = none,
+        and the genre wished for int64 (B,)."""
         items, masks = self.items[rows], self._masks[self.items[rows]]
         known = np.bitwise_or.reduce(self._masks[history.T], axis=0)
         features = np.zeros((len(rows), *self.features.shape[1:]), np.float32)
@@ -95,8 +113,7 @@ class Pool:
         features[..., POPULARITY] = self._popularity[items]
         weights = self._weights[items]
         features[..., GENRES] = np.bitwise_count(masks & known[:, None]) * weights
-        lately = np.bitwise_count(masks & recent.T[:, :, None])  # (M, B, C): its first axis is summed up fast
-        features[..., RECENT] = np.add.reduce(lately, axis=0, dtype=np.uint16) * weights / recent.shape[1]
+        features[..., RECENT] = self._lately[rows] * weights / self._config.mood.memory
         if not self._config.no_repeat:
             features[..., CONSUMED] = (items[:, :, None] == taken[:, None, :]).any(axis=2)
         features[..., SHOWN] = self._shown(self.shown[rows])
@@ -118,7 +135,8 @@ class Pool:
     def mark_wished(self, rows: np.ndarray, wish: np.ndarray) -> None:
         """Candidates that have the wished genre, int64 (B,), from 1, 0 = no wish."""
         wishing = wish > 0
-        rows, bit = rows[wishing], np.uint64(1) << (wish[wishing] - 1).astype(np.uint64)
+        kind = self._masks.dtype.type
+        rows, bit = rows[wishing], kind(1) << (wish[wishing] - 1).astype(kind)
         self.features[rows, :, WISHED] = (self._masks[self.items[rows]] & bit[:, None]) > 0
 
     def repetitions(self, rows: np.ndarray, places: np.ndarray, memory: int) -> np.ndarray:

@@ -17,7 +17,7 @@ def wished_genres(catalog: Catalog, history: np.ndarray, slate: np.ndarray) -> n
     names, masks = genre_names(catalog), genre_masks(catalog)
     if not names:
         return np.zeros(len(history), np.int64)
-    bits = np.uint64(1) << np.arange(len(names), dtype=np.uint64)
+    bits = masks.dtype.type(1) << np.arange(len(names), dtype=masks.dtype)
 
     def share(items: np.ndarray) -> np.ndarray:
         return ((masks[items.T][:, :, None] & bits) > 0).sum(axis=0, dtype=np.uint8) / items.shape[1]  # (B, genres)
