@@ -27,6 +27,7 @@ class Checkpoint(Agent):
     """
 
     variants = ()
+    wants_gpu = True
 
     def __init__(self, path: str, elsewhere: bool = False, **options: Any) -> None:
         """Raises ModelError if ``path`` holds no trained model."""

@@ -13,6 +13,8 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from vrsim.bench import BenchConfig, run_bench
@@ -39,30 +41,36 @@ def played(folder: Path, ray: str | None) -> tuple[float, str]:
     return time.perf_counter() - started, fingerprint(folder)
 
 
-def workers() -> list[int]:
-    """The processes of Ray that play a cell for this one: children of its children, named after the cell."""
+def workers() -> dict[int, str]:
+    """The worker processes of Ray of this one, the children of its children, by id: what they call themselves."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # it has just ended
-                continue
+            with suppress(OSError):  # it has just ended
+                parents[int(entry.name)] = int(_numbers(int(entry.name))[1])
     names = {}
     for pid, parent in parents.items():
         if parents.get(parent) == os.getpid():
-            try:
-                names[pid] = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except OSError:
-                continue
-    return [pid for pid, name in names.items() if any(name.startswith(f"ray::{agent}".encode()) for agent in AGENTS)]
+            with suppress(OSError):
+                names[pid] = Path(f"/proc/{pid}/cmdline").read_text()
+    return {pid: name for pid, name in names.items() if name.startswith("ray::")}
+
+
+def processor(pids: Iterable[int]) -> float:
+    """Seconds of a core that processes have used."""
+    return sum(sum(map(int, _numbers(pid)[11:13])) for pid in pids) / os.sysconf("SC_CLK_TCK")
+
+
+def _numbers(pid: int) -> list[str]:
+    """What Linux tells of a process behind its name: state, parent, ..."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def kill_some(every: float, killed: list[int], over: threading.Event) -> None:
     """Kill a random worker at random moments, ``every`` seconds on average, KILLS times."""
     rng = random.Random(0)
     while len(killed) < KILLS and not over.wait(rng.expovariate(1 / every)):
-        if found := workers():
+        if found := [pid for pid, name in workers().items() if name.startswith(tuple(f"ray::{a}" for a in AGENTS))]:
             killed.append(rng.choice(found))
             os.kill(killed[-1], signal.SIGKILL)
 
@@ -74,18 +82,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent)
         alone, expected = played(folder / "alone", None)
-        print(f"one process: {alone:.1f} s, {expected[:16]}", flush=True)
+        before = time.process_time()
+        print(f"one process: {alone:.1f} s, {before:.1f} s of a core, records {expected[:16]}", flush=True)
         started = time.perf_counter()
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
         print(f"starting a cluster: {time.perf_counter() - started:.1f} s")
         spent, found = played(folder / "ray", "")
-        print(
-            f"two workers: {spent:.1f} s, {alone / spent:.2f} times as fast, same records: {found == expected}",
-            flush=True,
-        )
+        used = processor(workers()), time.process_time() - before
+        print(f"two workers: {spent:.1f} s, {alone / spent:.2f} times as fast, same records: {found == expected}")
+        print(f"seconds of a core: {used[0]:.1f} of the workers, {used[1]:.1f} of the one who asks", flush=True)
         killed: list[int] = []
         over = threading.Event()
-        killer = threading.Thread(target=kill_some, args=(alone / 2 / (KILLS + 2), killed, over))
+        killer = threading.Thread(target=kill_some, args=(spent / (KILLS + 2), killed, over))
         killer.start()
         spent, found = played(folder / "killed", "")
         over.set()

@@ -28,6 +28,7 @@ HIGHEST = (
     "vrsim.published",
     "vrsim.bench",
     "vrsim.ray_cells",
+    "vrsim.ray_worker",
     "vrsim.suites",
     "vrsim.variants",
     "vrsim.us_ablation",
@@ -46,7 +47,11 @@ HIGHEST = (
     "vrsim.session_loop",
     "vrsim.session_metrics",
     "vrsim.session_bench",
+    "vrsim.session_files",
+    "vrsim.session_tables",
+    "vrsim.ray_sessions",
     "vrsim.testing",
+    "vrsim.testing_policies",
     "vrsim.testing_sessions",
 )
 HEAVY = {

@@ -167,7 +167,7 @@ def test_loops_in_the_style_of_cleanrl_run_on_it():
     rng = np.random.default_rng(0)
     for _ in range(60):
         actions = rng.integers(envs.single_action_space.nvec, size=(4, 3))
-        seen, _, terminated, truncated, info = envs.step(actions)
+        seen, *_, info = envs.step(actions)
         assert seen.shape == (4, gym.spaces.flatdim(make(slate=3, candidates=10).observation_space))
         assert np.isfinite(seen).all()
         if "episode" in info:

@@ -149,7 +149,7 @@ def test_the_reward_is_that_of_the_paper_for_the_strict_reading(tiny):
         ("--suite us-ablation --episodes q.jsonl", "--episodes does not go with --suite us-ablation"),
         (
             "--suite us-ablation --protocol uniform --protocol tallrec",
-            "trains for one protocol, found uniform, tallrec",
+            "expected one --protocol, found uniform, tallrec",
         ),
         ("--suite us-ablation --option steps", "expected --option NAME=VALUE, found 'steps'"),
         ("--suite us-ablation --world tiny --option world=tiny", "world is given twice"),

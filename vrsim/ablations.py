@@ -30,7 +30,7 @@ class Ablated(Agent):
 
     def __init__(self, agent: Agent, ablation: str) -> None:
         self._agent, self._ablation = agent, ablation
-        self.interactive = agent.interactive
+        self.interactive, self.wants_gpu = agent.interactive, agent.wants_gpu
         self._world: World | None = None
         self._training: Episodes | None = None
 

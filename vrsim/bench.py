@@ -74,28 +74,43 @@ class Row:
     score: Score
 
 
-def run_bench(config: BenchConfig, out: Path, progress: Progress = silent, budget: Budget = NO_LIMIT) -> list[Row]:
+def run_bench(
+    config: BenchConfig,
+    out: Path,
+    progress: Progress = silent,
+    budget: Budget = NO_LIMIT,
+    ray: str | None = None,
+) -> list[Row]:
     """Play every cell that is not yet recorded in ``out`` and return the scores.
 
-    Calling it again with the same arguments goes on where it stopped, also with another ``budget``. Raises the errors
-    of worlds, agents and records, and BudgetError once the budget is spent.
+    Calling it again with the same arguments goes on where it stopped, also with another ``budget``. ``ray`` is the
+    address of a Ray cluster to play on, "" = one of this machine, None = in this process; the records are the same,
+    see vrsim.ray_cells. Raises the errors of worlds, agents and records, and BudgetError once the budget is spent.
     """
     world = World.load(config.world)
     about = {name: make_agent(name).about() for name in config.agents}  # a misspelt name costs no minutes either
     made = _read(world, config) if config.episodes else _make(world, config)
-    total, rows = len(config.agents) * sum(map(len, made.values())), []
-    done = 0
+    cells = {
+        (agent, question): [(Cell(agent, *astuple(question), part.seed), part) for part in parts]
+        for agent in config.agents
+        for question, parts in made.items()
+    }
+    every = [cell for same in cells.values() for cell in same]
+    done, rows = 0, []
     with RunFolder.open(out, _plain(config), _facts(world, made) | {"agents": about}) as run:
         ledger = Ledger(out / COSTS, budget.dollars, budget.tokens)
-        for agent in config.agents:
-            for question, parts in made.items():
-                played = []
-                for episodes in parts:
-                    cell = Cell(agent, *astuple(question), episodes.seed)
-                    played.append(_play_cell(run, cell, episodes, ledger, _within(progress, cell, done, total)))
-                    done += 1
-                rows.append(Row(agent, *astuple(question), evaluate(played)))
-        progress(total, total, "done")
+        if ray is not None:
+            from vrsim.ray_cells import play_on_ray
+
+            play_on_ray(run, every, ledger, address=ray, progress=progress)
+            progress = silent  # what was recorded there is now read
+        for (agent, question), same in cells.items():
+            played = []
+            for cell, episodes in same:
+                played.append(_play_cell(run, cell, episodes, ledger, _within(progress, cell, done, len(every))))
+                done += 1
+            rows.append(Row(agent, *astuple(question), evaluate(played)))
+        progress(done, done, "done")
         run.finish()
     return rows
 
@@ -159,7 +174,7 @@ def _play_cell(run: RunFolder, cell: Cell, episodes: Episodes, ledger: Ledger, p
 
 def _within(progress: Progress, cell: Cell, done: int, total: int) -> Progress:
     """Progress of one cell, as a part of the whole."""
-    what = f"{cell.agent}: {cell.protocol}, {cell.task}, m = {cell.m}, seed {cell.seed}"
+    what = str(cell)
     progress(done, total, what)
     return lambda part, whole, text: progress(done + part / whole, total, what)
 

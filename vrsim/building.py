@@ -16,7 +16,10 @@ from vrsim.recommender import BLOCK, ItemTransitions, RankedCandidates, Recommen
 from vrsim.world import World
 from vrsim.world_files import digest, is_world, locked, read_world, staged, write_world
 
-__all__ = ["TRANSITIONS", "BuildConfig", "build", "make_config", "make_world", "rank_all", "versions"]
+__all__ = [
+    "RANKINGS", "TRANSITIONS", "BuildConfig", "build", "make_config", "make_world", "rank_all", "versions",
+    "world_hash",
+]  # fmt: skip
 
 RANKINGS = ("candidates", "target_ranks", "blocks", "block_scores")  # what the recommender says of a world
 TRANSITIONS = "transitions"  # the recommender that needs no training library
@@ -136,7 +139,7 @@ def make_world(
         "skipped": dict(data.skipped),
         "recommender": about,
         "versions": versions(),
-        "hash": _hash(data, config, rankings),
+        "hash": world_hash(data, config.holdout, rankings),
     }
     names = ("offsets", "items", "times", "ratings", "unordered")
     frozen = replace(interactions, **{name: _frozen(getattr(interactions, name)) for name in names})
@@ -177,14 +180,15 @@ def _placed(candidates: np.ndarray, world: World) -> dict[str, np.ndarray]:
     return dict(zip(RANKINGS, (candidates, ranks, blocks, scores), strict=True))
 
 
-def _hash(data: Data, config: BuildConfig, rankings: Mapping[str, np.ndarray]) -> str:
+def world_hash(data: Data, holdout: int, rankings: Mapping[str, np.ndarray]) -> str:
+    """See World.hash; ``rankings`` are the RANKINGS of a world."""
     optional = {name: getattr(data.interactions, name) for name in ("ratings", "unordered")}
     columns: dict[str, Any] = {
         "offsets": data.interactions.offsets,
         "items": data.interactions.items,
         "catalog": data.catalog.table,
         "users": data.users,
-        "holdout": np.array([config.holdout]),
+        "holdout": np.array([holdout]),
         **rankings,
         **{name: column for name, column in optional.items() if column is not None},
     }

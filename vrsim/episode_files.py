@@ -30,8 +30,11 @@ FORMAT = 1
 KEY = b"vrsim"  # of the description in a parquet file's metadata
 
 
-def save_episodes(episodes: Episodes, path: Path) -> None:
-    """Write a .jsonl or .parquet file. An existing file is replaced at once or not at all."""
+def save_episodes(episodes: Episodes, path: Path, *, titles: bool = False) -> None:
+    """Write a .jsonl or .parquet file. An existing file is replaced at once or not at all.
+
+    ``titles`` adds those of history and slate beside the ids, for readers without the world.
+    """
     path = Path(path)
     kind = _kind(path)
     head = _describe(episodes)
@@ -43,6 +46,11 @@ def save_episodes(episodes: Episodes, path: Path) -> None:
         "slate": ids[episodes.slates].tolist(),
         "answer": episodes.answers.tolist(),
     }
+    if titles:
+        catalog = episodes.world.catalog
+        labels = np.array(["", *map(catalog.label, range(1, catalog.n_items + 1))], object)
+        columns["history_titles"] = [labels[row[row > 0]].tolist() for row in episodes.histories]
+        columns["slate_titles"] = labels[episodes.slates].tolist()
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

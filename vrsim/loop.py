@@ -1,7 +1,7 @@
 """The loop: episodes to an agent, its decisions to the score and to the records."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from vrsim.errors import OptionError
 from vrsim.progress import Progress, silent
 from vrsim.seeding import derive
 
-__all__ = ["BATCH", "Played", "join", "play"]
+__all__ = ["BATCH", "Played", "join", "play", "play_batches"]
 
 BATCH = 256  # episodes per call of the agent
 
@@ -49,16 +49,33 @@ def play(
     holds the batches already played, which are not asked again but shown to ``agent.learn``.
     ``write`` is called after each new batch. Raises ActionError if a decision is not one.
     """
+    played = list(before or [])
+    for part in play_batches(agent, episodes, seed, fit=fit, batch=batch, before=tuple(played)):
+        played.append(part)
+        write(part)
+        progress(int(part.index[-1]) + 1, len(episodes), "")
+    return join(played)
+
+
+def play_batches(
+    agent: Agent,
+    episodes: Episodes,
+    seed: int = 0,
+    *,
+    fit: bool = True,
+    batch: int = BATCH,
+    before: Sequence[Played] = (),
+) -> Iterator[Played]:
+    """``play``, one new batch after the other, each as soon as the agent has learned from it."""
     if type(batch) is not int or batch < 1:
         raise OptionError(f"batch must be an integer from 1, found {batch!r}")
     if fit:
         agent.fit(episodes.world, episodes.training())
     learns = episodes.task == "selection"
-    played = list(before or [])
-    for old in played:
+    for old in before:
         if learns:
             agent.learn(episodes.observe(old.index), old.decisions, old.reward)
-    for start in range(sum(len(old.index) for old in played), len(episodes), batch):
+    for start in range(sum(len(old.index) for old in before), len(episodes), batch):
         index = np.arange(start, min(start + batch, len(episodes)))
         agent.reset(derive(seed, "play", start))
         observations = episodes.observe(index)
@@ -71,10 +88,7 @@ def play(
         if learns:
             agent.learn(episodes.observe(index), decisions, reward)
         seconds = np.full(len(index), spent / len(index)) if decisions.reading is None else decisions.reading.seconds
-        played.append(Played(episodes, index, decisions, correct, reward, seconds))
-        write(played[-1])
-        progress(int(index[-1]) + 1, len(episodes), "")
-    return join(played)
+        yield Played(episodes, index, decisions, correct, reward, seconds)
 
 
 def join(parts: list[Played]) -> Played:

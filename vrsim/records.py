@@ -68,6 +68,9 @@ class Cell:
     cohort: str
     seed: int
 
+    def __str__(self) -> str:
+        return f"{self.agent}: {self.protocol}, {self.task}, m = {self.m}, seed {self.seed}"
+
     @property
     def file(self) -> str:
         """A readable file name that no other cell has, also where names ignore case."""

@@ -28,7 +28,9 @@ from vrsim.session_metrics import SessionScore, score_sessions, user_columns
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 
-__all__ = ["REFERENCE", "SessionBench", "SessionBenchConfig", "SessionRow", "run_session_bench", "session_json"]
+__all__ = [
+    "REFERENCE", "SessionBench", "SessionBenchConfig", "SessionRow", "play_cell", "run_session_bench", "session_json",
+]  # fmt: skip
 
 REFERENCE = "greedy"  # the policy that all others are compared with, if it is there
 RESULT, SESSIONS = "result.json", "sessions"
@@ -77,30 +79,39 @@ class SessionBench:
 
 
 def run_session_bench(
-    config: SessionBenchConfig, out: Path, progress: Progress = silent, budget: Budget = NO_LIMIT
+    config: SessionBenchConfig,
+    out: Path,
+    progress: Progress = silent,
+    budget: Budget = NO_LIMIT,
+    ray: str | None = None,
 ) -> SessionBench:
     """Play every policy with every seed, and write sessions/*.parquet and result.json to ``out``.
 
     The same call goes on where it stopped, policy by policy and seed by seed; what a language model answered before is
-    in its store. Raises the errors of worlds, agents, policies and records, and BudgetError once the budget is spent.
+    in its store. ``ray`` is the address of a Ray cluster to play on, "" = one of this machine, None = in this process;
+    the files are the same. Raises the errors of worlds, agents, policies and records, and BudgetError once the budget
+    is spent.
     """
     world = World.load(config.world)
     asked = plain({**asdict(config), "world_hash": world.hash, "vrsim": versions()["vrsim"]})
     asked.pop("policies")  # others may be added
     folder = RankingFolder(out, asked, RESULT, (SESSIONS, COSTS))
     ledger = Ledger(out / COSTS, budget.dollars, budget.tokens)
-    users = [
-        SimulatedUser(config.user, world, config.protocol, seed=seed, ledger=ledger) for seed in range(config.seeds)
-    ]
-    logs: dict[str, list[SessionLog]] = {}
-    total = len(config.policies) * config.seeds
-    for name in config.policies:
-        logs[name] = []
-        for seed, user in enumerate(users):
-            setting = SessionSetting(user, make_session(dict(config.options)), config.turns, seed)
-            done = len(logs) * config.seeds - config.seeds + seed
-            within = _within(progress, done, total, f"{name}, seed {seed}")
-            logs[name].append(_cell(folder, name, setting, config.users, within))
+    cells = {(name, seed): _file(folder, name, seed) for name in config.policies for seed in range(config.seeds)}
+    missing = [cell for cell, file in cells.items() if not file.exists()]
+    total = len(cells)
+    if ray is not None and missing:
+        from vrsim.ray_sessions import play_sessions_on_ray
+
+        for done, (cell, log) in enumerate(play_sessions_on_ray(config, world, missing, ledger, address=ray), 1):
+            write_sessions(log, cells[cell])
+            progress(total - len(missing) + done, total, f"{cell[0]}, seed {cell[1]}")
+        missing = []
+    for done, cell in enumerate(missing, total - len(missing)):
+        ledger.check()
+        within = _within(progress, done, total, f"{cell[0]}, seed {cell[1]}")
+        write_sessions(play_cell(config, world, *cell, ledger, within), cells[cell])
+    logs = {name: [read_sessions(cells[name, seed]) for seed in range(config.seeds)] for name in config.policies}
     progress(total, total, "done")
     result = SessionBench(config, _rows(world, logs))
     folder.finish(session_json(result))
@@ -112,14 +123,20 @@ def session_json(result: SessionBench) -> dict[str, Any]:
     return plain(asdict(result))
 
 
-def _cell(folder: RankingFolder, name: str, setting: SessionSetting, users: int, progress: Progress) -> SessionLog:
+def play_cell(
+    config: SessionBenchConfig, world: World, name: str, seed: int, ledger: Ledger, progress: Progress = silent
+) -> SessionLog:
+    """The sessions of one policy with one seed; the policy learns first."""
+    user = SimulatedUser(config.user, world, config.protocol, seed=seed, ledger=ledger)
+    setting = SessionSetting(user, make_session(dict(config.options)), config.turns, seed)
+    policy = make_policy(name)
+    policy.account(name, ledger)
+    return play_sessions(policy, setting, config.users, derive(seed, "policy", name), progress=progress)
+
+
+def _file(folder: RankingFolder, name: str, seed: int) -> Path:
     slug = re.sub(r"[^A-Za-z0-9=,.-]+", "-", name)[:80]
-    file = folder.path / SESSIONS / f"{slug}.seed{setting.seed}.{sha256(name.encode()).hexdigest()[:8]}.parquet"
-    if not file.exists():
-        policy = make_policy(name)
-        log = play_sessions(policy, setting, users, derive(setting.seed, "policy", name), progress=progress)
-        write_sessions(log, file)
-    return read_sessions(file)
+    return folder.path / SESSIONS / f"{slug}.seed{seed}.{sha256(name.encode()).hexdigest()[:8]}.parquet"
 
 
 def _rows(world: World, logs: Mapping[str, list[SessionLog]]) -> list[SessionRow]:

@@ -25,7 +25,9 @@ from vrsim.errors import WorldError
 from vrsim.interactions import Interactions
 from vrsim.world import World
 
-__all__ = ["FORMAT", "digest", "is_world", "locked", "read_world", "remove_leftovers", "staged", "write_world"]
+__all__ = [
+    "FORMAT", "MANIFEST", "digest", "is_world", "locked", "read_world", "remove_leftovers", "staged", "write_world",
+]  # fmt: skip
 
 FORMAT = 2  # moves when the files of a world change their meaning
 MANIFEST = "manifest.json"

@@ -7,7 +7,7 @@ import sys
 
 from rich.markup import escape
 
-from vrsim.cli import audit, bench, caption, lists, play, pocket, protocols, train, worlds  # noqa: F401  each module adds its commands
+from vrsim.cli import audit, augment, bench, caption, fidelity, lists, play, pocket, protocols, sessions, train, worlds  # noqa: F401  each module adds its commands
 from vrsim.cli.app import app, err_console
 from vrsim.errors import VrsimError
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 import vrsim
 from vrsim.cli.app import Json, app, out_console, read_settings
+from vrsim.cli.session_bench import refuse_for_session, session_bench
 from vrsim.cli.suites import (
     ablation,
     going_on,
@@ -35,10 +36,16 @@ TASKS, SIZES, COHORT = ["judgment", "selection"], [1, 3, 4], "all"
 
 @app.command()
 def bench(
+    env: Annotated[
+        str, typer.Option(help="decision: agents are users. session: agents are recommenders, a user answers.")
+    ] = "decision",
     world: Annotated[str | None, typer.Option(help=f"Name or folder of the world. Default: {WORLD}.")] = None,
     agent: Annotated[
-        list[str] | None, typer.Option(help="Agent with options; repeat. Default: every baseline.")
+        list[str] | None,
+        typer.Option(help="Agent with options; repeat. Default: every baseline; of sessions: every policy."),
     ] = None,
+    user: Annotated[str | None, typer.Option(help="Of sessions: the user agent. Default: content.")] = None,
+    turns: Annotated[int | None, typer.Option(help="Of sessions: the longest. Default: 20.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help=f"Protocol; repeat. Default: {PROTOCOL}.")] = None,
     task: Annotated[list[str], typer.Option(help="Task; repeat.")] = TASKS,
     m: Annotated[list[int], typer.Option("--m", help="Negatives per selection slate; repeat.")] = SIZES,
@@ -59,7 +66,8 @@ def bench(
     option: Annotated[
         list[str],
         typer.Option(
-            help="NAME=VALUE; repeat. Of us-ablation: a setting of GRPO, or, as sft.NAME, of SFT. Of recommenders and "
+            help="NAME=VALUE; repeat. Of sessions: slate, candidates, boredom and so on. Of us-ablation: a setting of "
+            "GRPO, or, as sft.NAME, of SFT. Of recommenders and "
             "ip-ablation: a setting of every model that has it, or, as MODEL.NAME, of one."
         ),
     ] = [],  # noqa: B006
@@ -75,6 +83,7 @@ def bench(
         typer.Option(help="Of recommenders: a table of vectors of covers and videos: item_id, image, video."),
     ] = None,
     row: Annotated[list[str], typer.Option(help="Of recommenders and ip-ablation: this row alone; repeat.")] = [],  # noqa: B006
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to play on; local = one of here.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; an unfinished run goes on. Default: runs/TIME.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -97,6 +106,10 @@ def bench(
 
       vrsim bench --agent us-agent:model=openai:gpt-4o-mini --users 100 --budget 2
 
+      vrsim bench --world ml-1m --ray local
+
+      vrsim bench --env session --user content --agent greedy --agent random
+
       vrsim bench --suite us-ablation --out runs/ablation
 
       vrsim bench --suite simulators --model openai:gpt-4o-mini --users 100 --budget 2
@@ -108,12 +121,23 @@ def bench(
     from vrsim.bench import BenchConfig, Budget
 
     given = {"agent": agent, "episodes": episodes, "model": model, "preset": preset, "option": option}
-    given |= {"captions": captions, "vectors": vectors, "row": row}
+    given |= {"captions": captions, "vectors": vectors, "row": row, "ray": ray}
     asks = {"protocol": protocol, "budget": budget is not None, "token-budget": token_budget is not None}
     asks |= {"task": task != TASKS, "m": m != SIZES, "cohort": cohort != COHORT}
-    refuse(suite, given, asks)
-    limits = Budget(budget, token_budget)
+    limits, cluster = Budget(budget, token_budget), "" if ray == "local" else ray
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S-%f")
+    others = {name: value for name, value in given.items() if name not in ("agent", "option", "ray")}
+    others |= {name: value for name, value in asks.items() if name not in ("protocol", "budget", "token-budget")}
+    if refuse_for_session(env, others | {"suite": suite}, {"user": user, "turns": turns is not None}):
+        from vrsim.session_bench import SessionBenchConfig
+
+        own = {"world": world, "policies": tuple(agent or ()), "user": user, "turns": turns}
+        own |= {"protocol": one_protocol(protocol), "options": read_settings(option)}
+        chosen = {name: value for name, value in own.items() if value not in (None, ())}
+        config = SessionBenchConfig(**chosen, users=users, seeds=seeds)
+        session_bench(config, folder, limits, cluster, out is None, as_json)
+        return
+    refuse(suite, given, asks)
     asked = tuple(task), tuple(m), cohort, users, seeds
     if suite == "us-ablation":
         from vrsim.us_ablation import AblationConfig
@@ -136,13 +160,15 @@ def bench(
     agents, files = tuple(agent or baselines()), tuple(map(str, episodes or ()))
     if suite:
         agents, left_out = simulators(model, BenchConfig(world, ("us-agent",), protocols, *asked, files))
-    _bench(BenchConfig(world, agents, protocols, *asked, files), folder, limits, out is None, as_json, suite, left_out)
+    config = BenchConfig(world, agents, protocols, *asked, files)
+    _bench(config, folder, limits, cluster, out is None, as_json, suite, left_out)
 
 
 def _bench(
     config: "BenchConfig",
     folder: Path,
     limits: "Budget",
+    ray: str | None,
     unnamed: bool,
     as_json: bool,
     suite: str | None,
@@ -162,7 +188,7 @@ def _bench(
         vrsim.World.load(config.world)  # building it has a bar of its own
         asks = any(make_agent(name).interactive for name in config.agents)
         with nullcontext(silent) if asks else progress_bar("bench") as progress:  # a bar would write over the questions
-            rows = run_bench(config, folder, progress, limits)
+            rows = run_bench(config, folder, progress, limits, ray)
     beside = landmarks(list(dict.fromkeys(row.protocol for row in rows)), config.world) if suite else []
     if as_json:
         costs = [

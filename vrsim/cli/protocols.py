@@ -10,7 +10,7 @@ from rich.markup import escape
 
 import vrsim
 from vrsim.cli.app import Json, app, out_console, print_rows
-from vrsim.protocols import WORDS, get_protocol, list_protocols
+from vrsim.protocols import SPLITS, WORDS, get_protocol, list_protocols
 
 __all__ = ["episodes_export", "episodes_show", "protocols", "protocols_show"]
 
@@ -61,26 +61,43 @@ def protocols_show(name: Annotated[str, typer.Argument(help="Name of the protoco
 
 @episodes_app.command("export")
 def episodes_export(
-    out: Annotated[Path, typer.Argument(help="File that ends in .jsonl or .parquet.")],
+    out: Annotated[Path, typer.Argument(help="File that ends in .jsonl or .parquet, or a new folder.")],
     world: Annotated[str, typer.Option(help="Name or folder of the world.")] = "ml-100k",
     protocol: Annotated[str, typer.Option(help="Protocol.")] = "vragent-paper",
-    task: Annotated[str, typer.Option(help="judgment or selection.")] = "selection",
+    task: Annotated[
+        str | None, typer.Option(help="judgment or selection. Default: selection; in a folder those of the protocol.")
+    ] = None,
     m: Annotated[int, typer.Option("--m", help="Wrong items per selection slate.")] = 3,
-    split: Annotated[str, typer.Option(help="Users: test or train.")] = "test",
+    split: Annotated[str | None, typer.Option(help="Users: test or train. Default: test; in a folder both.")] = None,
     cohort: Annotated[str, typer.Option(help="Users: all, cold or warm.")] = "all",
     seed: Annotated[int, typer.Option(help="Seed of the wrong items and of the order.")] = 0,
     users: Annotated[int, typer.Option(help="At most this many users, 0 = all.")] = 0,
 ) -> None:
-    """Write the questions of a protocol, with answers, into one file.
+    """Write the questions of a protocol, with answers, into one file, or into a folder with titles and a card.
 
-    Example: vrsim episodes export questions.jsonl --protocol rank-matched --m 4
+    The folder is a data set of the Hugging Face library: load_dataset(FOLDER, "selection").
+
+    Examples:
+
+      vrsim episodes export questions.jsonl --protocol rank-matched --m 4
+
+      vrsim episodes export ml-1m-questions --world ml-1m --protocol rank-matched
     """
     from vrsim.episode_files import save_episodes
+    from vrsim.episode_folder import file_of, save_folder
     from vrsim.episodes import make_episodes
 
-    episodes = make_episodes(vrsim.World.load(world), protocol, task, m, split, cohort, seed, users)
-    save_episodes(episodes, out)
-    _print_episodes(out, episodes)
+    whole = not out.suffix
+    tasks = [task] if task else get_protocol(protocol).tasks if whole else ["selection"]
+    splits = [split] if split else SPLITS if whole else ["test"]
+    loaded = vrsim.World.load(world)
+    parts = [make_episodes(loaded, protocol, task, m, split, cohort, seed, users) for task in tasks for split in splits]
+    if whole:
+        save_folder(parts, out)
+    else:
+        save_episodes(parts[0], out)
+    for part in parts:
+        _print_episodes(out / file_of(part) if whole else out, part)
 
 
 @episodes_app.command("show")

@@ -33,7 +33,9 @@ def refuse_for_session(env: str, given: Mapping[str, Any], of_sessions: Mapping[
     return env == "session"
 
 
-def session_bench(config: "SessionBenchConfig", folder: Path, budget: "Budget", unnamed: bool, as_json: bool) -> None:
+def session_bench(
+    config: "SessionBenchConfig", folder: Path, budget: "Budget", ray: str | None, unnamed: bool, as_json: bool
+) -> None:
     """Play policies in sessions and print them."""
     from vrsim.progress import progress_bar
     from vrsim.session_bench import run_session_bench, session_json
@@ -42,7 +44,7 @@ def session_bench(config: "SessionBenchConfig", folder: Path, budget: "Budget", 
     with going_on(folder, "asked.json", unnamed):
         vrsim.World.load(config.world)  # building it has a bar of its own
         with progress_bar("sessions") as progress:
-            result = run_session_bench(config, folder, progress, budget)
+            result = run_session_bench(config, folder, progress, budget, ray)
     if as_json:
         print(json.dumps({"out": str(folder), **session_json(result)}, indent=1))
         return

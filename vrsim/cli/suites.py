@@ -52,7 +52,7 @@ def refuse(suite: str | None, given: Mapping[str, Any], asks: Mapping[str, Any])
     if "agent" in given:
         raise OptionError("--suite names its agents itself; leave --agent out, or --suite")
     wrong = {name for name, suites in BELONGS.items() if suite not in suites}
-    wrong |= {"episodes"} if suite != "simulators" else set()
+    wrong |= {"episodes", "ray"} if suite != "simulators" else set()
     if suite in OF_RECOMMENDERS:
         wrong |= asks.keys()
         given |= {name: value for name, value in asks.items() if value}
@@ -79,7 +79,7 @@ def read_captions(suite: str, words: Sequence[str]) -> dict[str, Path]:
 def one_protocol(protocol: list[str] | None) -> str | None:
     """The protocol that a suite trains for, None = that of the preset. Raises OptionError for several."""
     if protocol and len(protocol) > 1:
-        raise OptionError(f"--suite us-ablation trains for one protocol, found {', '.join(protocol)}")
+        raise OptionError(f"expected one --protocol, found {', '.join(protocol)}")
     return protocol[0] if protocol else None
 
 

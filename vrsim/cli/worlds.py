@@ -1,4 +1,4 @@
-"""``vrsim world``: build, inspect and list worlds."""
+"""``vrsim world``: build, inspect, list and publish worlds."""
 
 import json
 from pathlib import Path
@@ -12,9 +12,9 @@ import vrsim
 from vrsim.cli.app import Json, app, out_console
 from vrsim.errors import OptionError
 
-__all__ = ["world_build", "world_info", "world_list"]
+__all__ = ["world_build", "world_info", "world_list", "world_publish", "world_rebuild"]
 
-world_app = typer.Typer(help="Build, inspect and list worlds.", no_args_is_help=True)
+world_app = typer.Typer(help="Build, inspect, list and publish worlds.", no_args_is_help=True)
 app.add_typer(world_app, name="world")
 
 
@@ -102,6 +102,50 @@ def world_list(as_json: Json = False) -> None:
         table.add_row(escape(row["name"]), row["state"], escape(row["about"]))
     out_console.print(table)
     out_console.print(f"cache folder: {escape(str(worlds.home()))}", soft_wrap=True)
+
+
+@world_app.command("publish")
+def world_publish(
+    name: Annotated[str, typer.Argument(help="Name or folder of the world.")],
+    folder: Annotated[Path, typer.Argument(help="New folder.")],
+    licence: Annotated[
+        str, typer.Option("--license", help="The terms for what the folder holds: cc-by-4.0, mit, other, ...")
+    ],
+    without_data: Annotated[
+        bool, typer.Option(help="Of a built-in world: what others need to make the same world of their own data.")
+    ] = False,
+) -> None:
+    """Write a world and a card into a folder for others, as the Hugging Face hub shows it.
+
+    Data that may not be passed on are refused; --without-data publishes rankings, weights and the hash, and
+    `vrsim world rebuild` makes the same world of them and a copy of the data.
+
+    Examples:
+
+      vrsim world publish my-world published --license cc-by-4.0
+
+      vrsim world publish ml-1m published --without-data --license cc-by-4.0
+    """
+    from vrsim.publishing import CARD, publish_world
+
+    world = vrsim.World.load(name)
+    publish_world(world, folder, licence, data=not without_data)
+    for key, value in {"folder": folder, "card": folder / CARD, "hash": world.hash}.items():
+        out_console.print(f"{key:12} {escape(str(value))}", soft_wrap=True, highlight=False)
+
+
+@world_app.command("rebuild")
+def world_rebuild(
+    folder: Annotated[Path, typer.Argument(help="A folder published without its data.")],
+    out: Annotated[Path, typer.Argument(help="New folder of the world.")],
+) -> None:
+    """Make a published world of your own copy of its data, and check that it is the same.
+
+    Example: vrsim world rebuild published my-ml-1m
+    """
+    from vrsim.publishing import rebuild_world
+
+    _print_world(rebuild_world(folder, out))
 
 
 def _print_world(world: "vrsim.World") -> None:

@@ -168,11 +168,15 @@ class Ledger:
         """
         self.accept(model, price)
         usage = Usage.of(completions, price)
+        self.add(agent, model, usage)
+        self.check()
+
+    def add(self, agent: str, model: str, usage: Usage) -> None:
+        """Add what was spent, as one line of the file. Raises ResultsError, with nothing added."""
         with self._lock:
             if self.path is not None:
                 self._write(self.path, {"agent": agent, "model": model, **vars(usage)})
             self._add(agent, model, usage)
-        self.check()
 
     def _add(self, agent: str, model: str, usage: Usage) -> None:
         self._usage[agent, model] = self._usage.get((agent, model), Usage()) + usage

@@ -6,13 +6,12 @@ be killed and go on, with Ray or without.
 
 import logging
 import pickle
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, final
 
-from vrsim.errors import DependencyError, OptionError, VrsimError
+from vrsim.errors import DependencyError, VrsimError
 from vrsim.models.model import Model
 from vrsim.models.names import ModelSpec, make_model
 from vrsim.models.silence import refuse_silence
@@ -25,13 +24,13 @@ from vrsim.perception.pipeline import DESCRIBING, Captioning
 from vrsim.perception.stages import STAGES
 from vrsim.perception.steps import Row, add_captions, add_choices, add_frames, add_perceptions
 from vrsim.progress import Progress, silent
+from vrsim.ray_connect import connect
 
 __all__ = ["caption_on_ray"]
 
 SENT = 10_000  # items of one data set: their frames pass through Ray's memory
 SCORED, ASKED = 32, 256  # items of a batch for CLIP, and for the language model
 SCORER = 0.25  # of a GPU; a language model of this kind gets the rest
-REACHED = 10  # seconds in which a cluster must answer
 CELL = "row"  # rows travel pickled: Ray's tables would change empty lists and missing values
 
 Batch = dict[str, Any]
@@ -159,31 +158,15 @@ def _stream(
 
 
 def _connect(address: str) -> Any:
+    """Ray with Ray Data, which keeps its progress bars to itself. Raises what ``connect`` raises."""
+    ray = connect(address)
     try:
-        import ray
         import ray.data
     except ImportError as error:
-        raise DependencyError(f"--ray needs Ray ({error}); install it with pip install 'vrsim[ray]'") from None
-    if not ray.is_initialized():
-        _check_reachable(address)
-        quiet = {"log_to_driver": False, "logging_level": "error"} | ({} if address else {"include_dashboard": False})
-        ray.init(address=address or None, **quiet)
+        raise DependencyError(f"--ray needs Ray Data ({error}); install it with pip install 'vrsim[ray]'") from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False  # there is one
     return ray
-
-
-def _check_reachable(address: str) -> None:
-    """Raise OptionError where nobody listens: Ray would try for minutes, and then end the process."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=REACHED).close()
-    except (OSError, ValueError) as error:
-        raise OptionError(
-            f"there is no Ray cluster at {address!r} ({error}); start one with `ray start --head`, or use --ray local"
-        ) from None
 
 
 def _unheard(completion: Any) -> None:

@@ -13,6 +13,7 @@ from vrsim.sources.source import Form, Found, Source, Tables, atomic, read_bytes
 __all__ = ["MICROLENS_50K", "MICROLENS_100K"]
 
 PUBLISHER = "Westlake University, https://github.com/westlake-repl/MicroLens"
+TERMS = "their publisher forbids offering modified copies for download"
 
 
 def _tables(interactions: str) -> Callable[[Found], Tables]:
@@ -110,6 +111,7 @@ def _source(size: str, users: int, items: int, interactions: int, titles: str) -
         name=f"microlens-{size}",
         about=f"MicroLens-{size.upper()}: {users:,} users, {items:,} videos, {interactions:,} comments (Westlake)",
         publisher=PUBLISHER,
+        terms=TERMS,
         folders=("microlens", f"microlens-{size}", stem),
         forms=(
             Form("tables with positions", (tables, "items.csv"), _tables(tables), counts),

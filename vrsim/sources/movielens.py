@@ -10,8 +10,9 @@ from vrsim.data import Data, read_data
 from vrsim.errors import DataError
 from vrsim.sources.source import Form, Found, Source, Tables, atomic, read_bytes, read_events, read_items
 
-__all__ = ["ML_1M", "ml_100k"]
+__all__ = ["ML_1M", "TERMS", "ml_100k"]
 
+TERMS = "GroupLens forbids passing them on without its permission"
 COUNTS = {"users": 6040, "items": 3706, "interactions": 1000209}
 
 
@@ -77,6 +78,7 @@ ML_1M = Source(
     name="ml-1m",
     about="MovieLens-1M: 6,040 users, 3,416 films with 5 or more ratings, 1,000,209 ratings (GroupLens)",
     publisher="GroupLens, https://grouplens.org/datasets/movielens/1m/",
+    terms=TERMS,
     folders=("movielens-1m", "ml-1m"),
     forms=(
         Form("tables with positions", ("ratings.csv", "items.csv"), _tables, COUNTS),

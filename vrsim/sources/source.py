@@ -37,6 +37,7 @@ class Source:
     name: str
     about: str
     publisher: str  # who publishes it, and where
+    terms: str  # what is known about passing the data on, as the end of a sentence
     folders: tuple[str, ...]  # where the files may lie below VRSIM_DATA
     forms: tuple[Form, ...]
     least_users: int = 1  # items with fewer interactions are left out

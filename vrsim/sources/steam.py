@@ -19,6 +19,7 @@ STEAM = Source(
     name="steam",
     about="Steam reviews, RLMRec's cut: 23,310 users, 5,237 games, 525,922 reviews, 316,190 in order (UC San Diego)",
     publisher="McAuley's lab, https://cseweb.ucsd.edu/~jmcauley/datasets.html, cut by https://github.com/HKUDS/RLMRec",
+    terms="they carry no licence: reviews and descriptions of games belong to their authors",
     folders=("steam",),
     forms=(
         Form(
