@@ -49,7 +49,6 @@ HIGHEST = (
     "vrsim.session_bench",
     "vrsim.session_files",
     "vrsim.session_tables",
-    "vrsim.ray_sessions",
     "vrsim.testing",
     "vrsim.testing_policies",
     "vrsim.testing_sessions",

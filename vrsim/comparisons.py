@@ -12,7 +12,7 @@ from vrsim.estimates import Estimate, mean_of_users, outcomes, over_users
 from vrsim.loop import Played
 from vrsim.probabilities import auc_difference
 
-__all__ = ["Agreement", "Difference", "Group", "agreement", "by_activity", "compare", "compare_users", "holm"]
+__all__ = ["Agreement", "Difference", "Group", "agreement", "alike", "by_activity", "compare", "compare_users", "holm"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def agreement(runs: Sequence[Played], others: Sequence[Played]) -> Agreement:
     """How often two agents decide alike on the same episodes. Raises ResultsError for different questions."""
     _refuse_others(runs, others)
-    one, other = (np.concatenate([run.decisions.action for run in both]) for both in (runs, others))
+    return alike(*(np.concatenate([run.decisions.action for run in both]) for both in (runs, others)))
+
+
+def alike(one: np.ndarray, other: np.ndarray) -> Agreement:
+    """How often two columns of answers to the same questions, int (N,), are equal."""
     same = float((one == other).mean())
     always = len(np.unique(np.concatenate([one, other]))) == 1
     return Agreement(same, float("nan") if always else float(cohen_kappa_score(one, other)))

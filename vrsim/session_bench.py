@@ -14,7 +14,7 @@ from vrsim.bench import NO_LIMIT, Budget, plain
 from vrsim.building import versions
 from vrsim.comparisons import compare_users, holm
 from vrsim.errors import OptionError
-from vrsim.models.ledger import Ledger
+from vrsim.models.ledger import Ledger, Usage
 from vrsim.progress import Progress, silent
 from vrsim.ranking_folder import RankingFolder
 from vrsim.records import COSTS
@@ -29,7 +29,7 @@ from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 
 __all__ = [
-    "REFERENCE", "SessionBench", "SessionBenchConfig", "SessionRow", "play_cell", "run_session_bench", "session_json",
+    "REFERENCE", "SessionBench", "SessionBenchConfig", "SessionRow", "run_session_bench", "session_json",
 ]  # fmt: skip
 
 REFERENCE = "greedy"  # the policy that all others are compared with, if it is there
@@ -89,8 +89,8 @@ def run_session_bench(
 
     The same call goes on where it stopped, policy by policy and seed by seed; what a language model answered before is
     in its store. ``ray`` is the address of a Ray cluster to play on, "" = one of this machine, None = in this process;
-    the files are the same. Raises the errors of worlds, agents, policies and records, and BudgetError once the budget
-    is spent.
+    the files are the same; what a policy with one seed cost is booked when it is done. Raises the errors of worlds,
+    agents, policies and records, and BudgetError once the budget is spent.
     """
     world = World.load(config.world)
     asked = plain({**asdict(config), "world_hash": world.hash, "vrsim": versions()["vrsim"]})
@@ -101,16 +101,20 @@ def run_session_bench(
     missing = [cell for cell, file in cells.items() if not file.exists()]
     total = len(cells)
     if ray is not None and missing:
-        from vrsim.ray_sessions import play_sessions_on_ray
+        from vrsim.ray_tasks import run_on_ray
 
-        for done, (cell, log) in enumerate(play_sessions_on_ray(config, world, missing, ledger, address=ray), 1):
+        pieces = {cell: (config, *cell, ledger.limit, ledger.token_limit) for cell in missing}
+        for done, (cell, (log, usage)) in enumerate(run_on_ray(_elsewhere, pieces, world, address=ray), 1):
+            for (name, model), used in usage.items():
+                ledger.add(name, model, used)
             write_sessions(log, cells[cell])
             progress(total - len(missing) + done, total, f"{cell[0]}, seed {cell[1]}")
+            ledger.check()
         missing = []
     for done, cell in enumerate(missing, total - len(missing)):
         ledger.check()
         within = _within(progress, done, total, f"{cell[0]}, seed {cell[1]}")
-        write_sessions(play_cell(config, world, *cell, ledger, within), cells[cell])
+        write_sessions(_play(world, config, *cell, ledger, within), cells[cell])
     logs = {name: [read_sessions(cells[name, seed]) for seed in range(config.seeds)] for name in config.policies}
     progress(total, total, "done")
     result = SessionBench(config, _rows(world, logs))
@@ -123,8 +127,8 @@ def session_json(result: SessionBench) -> dict[str, Any]:
     return plain(asdict(result))
 
 
-def play_cell(
-    config: SessionBenchConfig, world: World, name: str, seed: int, ledger: Ledger, progress: Progress = silent
+def _play(
+    world: World, config: SessionBenchConfig, name: str, seed: int, ledger: Ledger, progress: Progress = silent
 ) -> SessionLog:
     """The sessions of one policy with one seed; the policy learns first."""
     user = SimulatedUser(config.user, world, config.protocol, seed=seed, ledger=ledger)
@@ -132,6 +136,14 @@ def play_cell(
     policy = make_policy(name)
     policy.account(name, ledger)
     return play_sessions(policy, setting, config.users, derive(seed, "policy", name), progress=progress)
+
+
+def _elsewhere(
+    world: World, config: SessionBenchConfig, name: str, seed: int, dollars: float | None, tokens: int | None
+) -> tuple[SessionLog, Mapping[tuple[str, str], Usage]]:
+    """The same on a worker, and what it cost."""
+    ledger = Ledger(None, dollars, tokens)
+    return _play(world, config, name, seed, ledger), ledger.usage
 
 
 def _file(folder: RankingFolder, name: str, seed: int) -> Path:

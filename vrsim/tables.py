@@ -7,14 +7,14 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from vrsim.audit import Audited, Lift
+from vrsim.audit import Audited
 from vrsim.bench import Row
-from vrsim.estimates import Estimate
 from vrsim.models.ledger import Usage
 from vrsim.numerals import number, p_value
 from vrsim.published import PublishedRow, published_ranking
 from vrsim.recommender_rows import RANKING_SUITES
 from vrsim.recommender_suite import Ranking
+from vrsim.table_parts import framed, lift_cells, signed, with_interval
 from vrsim.variants import Compared
 
 __all__ = ["ablation_tables", "audit_tables", "costs_table", "published_tables", "ranking_tables", "result_tables"]
@@ -39,12 +39,12 @@ def audit_tables(rows: Sequence[Audited], impossible: Mapping[str, str], world: 
     tables: list[Table | str] = []
     if len({row.question.protocol for row in rows}) == 1:
         tables += [_shortcuts(row) for row in rows]
-    best = _table(f"{world}: the best shortcut", "questions")
+    best = framed(f"{world}: the best shortcut", "questions")
     for head in ("chance", "best shortcut", "score", "left out", "users"):
         best.add_column(head, justify="left" if head == "best shortcut" else "right", overflow="fold")
     for row in rows:
         score = row.scores[row.best] if row.best else None
-        cells = ("-", "-", "-") if score is None else (row.best, _cell(score.headline, False), f"{score.users:,}")
+        cells = ("-", "-", "-") if score is None else (row.best, with_interval(score.headline), f"{score.users:,}")
         best.add_row(str(row.question), number(row.chance), *cells[:2], f"{row.left_out:.1%}", cells[2])
     tables += [best, "score: accuracy, or AUC where a protocol goes by it; below it the 95 % interval over users\n"]
     skipped = {agent: reason for row in rows for agent, reason in row.skipped.items()}
@@ -59,10 +59,10 @@ def ablation_tables(compared: Sequence[Compared], world: str, seeds: int) -> lis
     each = "1 seed" if seeds == 1 else f"{seeds} seeds"
     for found in compared:
         judged, told = found.question.task == "judgment", any(row.published is not None for row in found.rows)
-        scores = _table(f"{world}, {found.question}", "variant")
+        scores = framed(f"{world}, {found.question}", "variant")
         for head in ("accuracy", *["f1"] * judged, "each seed", "reward", *["published"] * told):
             scores.add_column(head, justify="right")
-        differences = _table("", "variant")
+        differences = framed("", "variant")
         for head in ("over SFT", "p", "over shortcut", "p"):
             differences.add_column(head, justify="right", no_wrap=True)
         best = max(row.accuracy.value for row in found.rows)
@@ -70,8 +70,8 @@ def ablation_tables(compared: Sequence[Compared], world: str, seeds: int) -> lis
             f1 = [number(row.f1.value)] if row.f1 else []
             own = [" ".join(map(number, row.by_seed)) or "-", number(row.reward, 2)]
             published = [number(row.published)] if told else []
-            scores.add_row(row.variant, _cell(row.accuracy, row.accuracy.value == best), *f1, *own, *published)
-            differences.add_row(row.variant, *_lift(row.over_sft), *_lift(row.over_shortcut))
+            scores.add_row(row.variant, with_interval(row.accuracy, row.accuracy.value == best), *f1, *own, *published)
+            differences.add_row(row.variant, *lift_cells(row.over_sft), *lift_cells(row.over_shortcut))
         shortcut = f"; the best shortcut is {found.shortcut}, {number(found.score.value)}" if found.score else ""
         tables += [scores, differences, f"{found.users} test users, {each}{escape(shortcut)}\n"]
     return [*tables, "below a number its 95 % interval over users, not over trainings; p: paired, corrected by Holm\n"]
@@ -85,7 +85,7 @@ def ranking_tables(result: Ranking) -> list[Table | str]:
     beside = {row.name: published_ranking(row.beside) for row in suite.rows}
     for k in (10, 20):
         metrics = (f"HR@{k}", f"NDCG@{k}")
-        table = _table(f"{result.world}, {result.suite}: at {k}", "row")
+        table = framed(f"{result.world}, {result.suite}: at {k}", "row")
         for head in (metrics[0], "published", metrics[1], "published"):
             table.add_column(head, justify="right", no_wrap=True)
         best = {metric: max(row.metrics[metric].value for row in result.rows) for metric in metrics}
@@ -96,17 +96,17 @@ def ranking_tables(result: Ranking) -> list[Table | str]:
             cells = []
             for metric in metrics:
                 own = found[name].metrics[metric] if name in found else None
-                cells += [_cell(own, own.value == best[metric], 4) if own else "-", number(told.get(metric), 4)]
+                cells += [with_interval(own, own.value == best[metric], 4) if own else "-", number(told.get(metric), 4)]
             table.add_row(name, *cells)
         tables.append(table)
     if references := [name for name in suite.references if name in found and len(found) > 1]:
-        differences = _table("HR@10 minus that of a reference", "row")
+        differences = framed("HR@10 minus that of a reference", "row")
         for head in references:
             differences.add_column(f"over {head}", justify="right", no_wrap=True)
             differences.add_column("p", justify="right", no_wrap=True)
         for name, row in found.items():
             lifts = (row.over.get(reference) for reference in references)
-            differences.add_row(name, *(cell for lift in lifts for cell in _lift(lift, 4)))
+            differences.add_row(name, *(cell for lift in lifts for cell in lift_cells(lift, 4)))
         tables.append(differences)
     seeds = "1 seed" if result.seeds == 1 else f"{result.seeds} seeds"
     lines = (
@@ -120,25 +120,21 @@ def ranking_tables(result: Ranking) -> list[Table | str]:
     return [*tables, "\n".join(lines) + "\n"]
 
 
-def _lift(lift: Lift | None, digits: int = 3) -> tuple[str, str]:
-    return ("-", "-") if lift is None else (_signed(lift.difference.value, digits), p_value(lift.p))
-
-
 def _shortcuts(row: Audited) -> Table:
-    table = _table(str(row.question))
+    table = framed(str(row.question))
     first = next(iter(row.scores.values()))
     names = [*first.metrics, *({name for score in row.scores.values() for name in score.probabilistic} & {"auc"})]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True, min_width=9)
     for agent, score in row.scores.items():
         known = score.metrics | score.probabilistic
-        cells = [_cell(known[name], agent == row.best) if name in known else "-" for name in names]
+        cells = [with_interval(known[name], agent == row.best) if name in known else "-" for name in names]
         table.add_row(agent, *cells)
     return table
 
 
 def _lifts(row: Audited) -> Table:
-    table = _table(f"{row.question}: lift over {row.best}")
+    table = framed(f"{row.question}: lift over {row.best}")
     for head in ("score", "lift", "better : worse", "p (Holm)", "changed"):
         table.add_column(head, justify="right")
     for agent, lift in row.lifts.items():
@@ -146,7 +142,7 @@ def _lifts(row: Audited) -> Table:
         changed = "" if lift.changed is None else f"{lift.changed:.1%}"
         users = f"{difference.better} : {difference.worse}"
         p = p_value(lift.p)
-        table.add_row(agent, _cell(row.agents[agent].headline, False), _signed(difference.value), users, p, changed)
+        table.add_row(agent, with_interval(row.agents[agent].headline), signed(difference.value), users, p, changed)
     return table
 
 
@@ -155,7 +151,7 @@ def published_tables(rows: Sequence[PublishedRow]) -> list[Table]:
     tables = []
     for data, source in dict.fromkeys((row.data, row.source) for row in rows):
         chosen = [row for row in rows if (row.data, row.source) == (data, source)]
-        table = _table(f"{data}, published in {source}", "simulator")
+        table = framed(f"{data}, published in {source}", "simulator")
         metrics = list(dict.fromkeys(name for row in chosen for name in row.judgment))
         sizes = list(dict.fromkeys(m for row in chosen for m in row.selection))
         for head in (*metrics, *(f"m = {m}" for m in sizes), "base rate"):
@@ -168,32 +164,32 @@ def published_tables(rows: Sequence[PublishedRow]) -> list[Table]:
 
 
 def _judgment(rows: list[Row], title: str) -> Table:
-    table = _table(title)
+    table = framed(title)
     for name in rows[0].score.metrics:
         table.add_column(name, justify="right", no_wrap=True, min_width=9)
     table.add_column("base\nrate", justify="right", no_wrap=True, min_width=4)
     best = max(row.score.metrics["accuracy"].value for row in rows)
     for row in rows:
         metrics = row.score.metrics
-        cells = [_cell(value, name == "accuracy" and value.value == best) for name, value in metrics.items()]
+        cells = [with_interval(value, name == "accuracy" and value.value == best) for name, value in metrics.items()]
         table.add_row(row.agent, *cells, number(row.score.base_rate))
     return table
 
 
 def _selection(rows: list[Row], title: str) -> Table:
-    table = _table(title)
+    table = framed(title)
     sizes = list(dict.fromkeys(row.m for row in rows))
     for m in sizes:
         table.add_column(f"m = {m}\nchance {number(1 / (m + 1))}", justify="right", no_wrap=True, min_width=11)
     accuracy = {(row.agent, row.m): row.score.metrics["accuracy"] for row in rows}
     best = {m: max(value.value for (_, size), value in accuracy.items() if size == m) for m in sizes}
     for agent in dict.fromkeys(row.agent for row in rows):
-        table.add_row(agent, *(_cell(accuracy[agent, m], accuracy[agent, m].value == best[m]) for m in sizes))
+        table.add_row(agent, *(with_interval(accuracy[agent, m], accuracy[agent, m].value == best[m]) for m in sizes))
     return table
 
 
 def _agents(rows: Sequence[Row]) -> Table:
-    table = _table("agents: unreadable answers and speed")
+    table = framed("agents: unreadable answers and speed")
     read = any(row.score.well_formed is not None for row in rows)
     rate = "per second of the model's time" if read else "decisions per second"  # calls at once count one by one
     heads = ["decisions", "invalid", *(["well-formed", "history cut"] if read else []), rate]
@@ -226,29 +222,8 @@ def costs_table(usage: Mapping[tuple[str, str], Usage]) -> Table:
     return table
 
 
-def _table(title: str, first: str = "agent") -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(first, overflow="fold")
-    return table
-
-
 def _explanation(rows: list[Row]) -> str:
     score, cohort = rows[0].score, rows[0].cohort
     who = "test users" if cohort == "all" else f"{cohort} test users"
     seeds = "1 seed" if len(score.by_seed) == 1 else f"{len(score.by_seed)} seeds"
     return f"{score.users} {who}, {seeds}; below each number its 95 % interval (bootstrap over users)\n"
-
-
-def _cell(estimate: Estimate, best: bool, digits: int = 3) -> str:
-    low, value, high = (number(x, digits) for x in (estimate.low, estimate.value, estimate.high))
-    text = f"[bold]{value}[/bold]" if best else value
-    return f"{text}\n[dim]{low}-{high}[/dim]" if np.isfinite(estimate.low) else text
-
-
-def _signed(estimate: Estimate, digits: int = 3) -> str:
-    """A difference: +.143 with its interval below."""
-    low, value, high = (
-        f"{'+' if x > 0 else '-' if x < 0 else ''}{number(abs(x), digits)}"
-        for x in (estimate.low, estimate.value, estimate.high)
-    )
-    return f"{value}\n[dim]{low} to {high}[/dim]" if np.isfinite(estimate.low) else value

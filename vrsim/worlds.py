@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
@@ -28,6 +28,7 @@ from vrsim.item_tables import table_key, with_captions
 from vrsim.naming import parse_name, write_name
 from vrsim.progress import Progress, progress_bar
 from vrsim.recommender import ItemTransitions, RankedCandidates, Recommender
+from vrsim.recommender.additions import Additions
 from vrsim.recommender.item_variants import variant_of
 from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 from vrsim.sources import SOURCES, ml_100k
@@ -38,7 +39,17 @@ from vrsim.world_files import locked, read_world, staged
 if TYPE_CHECKING:
     from vrsim.recommender.recbole_models import RecBoleRecommender
 
-__all__ = ["BUILT_IN", "build_named", "home", "listing", "load", "load_recommender", "train_recommender"]
+__all__ = [
+    "BUILT_IN",
+    "build_named",
+    "home",
+    "kept_recommender",
+    "listing",
+    "load",
+    "load_recommender",
+    "source_data",
+    "train_recommender",
+]
 
 
 BUILT_IN = {  # name: what it is
@@ -114,6 +125,12 @@ def load(name: str | Path) -> World:
                 f"vrsim has; build it again with: vrsim world build {name} --force"
             )
     return world
+
+
+def source_data(name: str) -> Data:
+    """The data that a built-in world is made of, before any recommender saw them. Raises what ``load`` raises."""
+    named = _parse(name)
+    return tiny_data() if named.source == "tiny" else named.data()
 
 
 def build_named(name: str, force: bool = False, exist_ok: bool = False, captions: str | Path | None = None) -> World:
@@ -198,15 +215,38 @@ def train_recommender(
 
     rest = {name: value for name, value in options.items() if name != "seed"}
     config = RecBoleConfig(model, rest, options.get("seed", RecBoleConfig.seed))
-    key = json.dumps([world.hash, model, config.seed, resolved_options(config), versions().get("recbole")])
-    folder = home() / "recommenders" / f"{model}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+    def train(show: Progress) -> RecBoleRecommender:
+        return RecBoleRecommender.train(config, world.interactions, world.catalog, world.holdout, show)
+
+    return kept_recommender(world, config, train, progress)
+
+
+def kept_recommender(
+    world: World,
+    config: RecBoleConfig,
+    train: Callable[[Progress], "RecBoleRecommender"],
+    progress: Progress | None = None,
+    added: Additions | None = None,
+    settings: Sequence[Any] = (),
+) -> "RecBoleRecommender":
+    """What ``train`` gives, from the cache folder if it has been there before.
+
+    ``settings`` (JSON): what it depends on beside the world, ``config`` and the interactions ``added`` to the world's.
+    """
+    from vrsim.recommender.recbole_models import RecBoleRecommender
+
+    beside = [*settings, added.hash] if added is not None else []
+    key = [world.hash, config.model, config.seed, resolved_options(config), versions().get("recbole"), *beside]
+    name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    folder = home() / "recommenders" / f"{config.model}-{name}"
     if not folder.exists():
         with locked(folder):
             if not folder.exists():
-                bar = progress_bar(f"training {model} on {world.name}") if progress is None else nullcontext(progress)
-                with bar as show:
-                    trained = RecBoleRecommender.train(config, world.interactions, world.catalog, world.holdout, show)
+                title = f"training {config.model} on {world.name}"
+                with progress_bar(title) if progress is None else nullcontext(progress) as show:
+                    trained = train(show)
                 with staged(folder) as private:
                     trained.save(private)
                 return trained
-    return RecBoleRecommender.load(folder, world.interactions, world.catalog, world.holdout)
+    return RecBoleRecommender.load(folder, world.interactions, world.catalog, world.holdout, added)

@@ -37,6 +37,7 @@ def augment(
     row: Annotated[list[str], typer.Option(help="This row alone beside `nothing added`; repeat.")] = [],  # noqa: B006
     budget: Annotated[float | None, typer.Option(help="Dollars that models may cost; a larger one goes on.")] = None,
     token_budget: Annotated[int | None, typer.Option(help="Tokens that models may read and write.")] = None,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to train on; local = one of here.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder; an unfinished one goes on. Default: runs/TIME.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -74,7 +75,7 @@ def augment(
     with going_on(folder, "asked.json", out is None):
         vrsim.World.load(world)  # building it has a bar of its own
         with nullcontext(silent) if asks else progress_bar("augment") as progress:
-            result = run_augmentation(config, folder, progress, limits)
+            result = run_augmentation(config, folder, progress, limits, "" if ray == "local" else ray)
     usage = Ledger(folder / COSTS).usage
     if as_json:
         costs = [{"agent": name, "model": asked, **asdict(used)} for (name, asked), used in usage.items()]

@@ -1,8 +1,9 @@
-"""Recommenders: what one is, three simple ones, and every model of RecBole."""
+"""Recommenders: what one is, four simple ones, and every model of RecBole."""
 
 from vrsim.recommender.simple import (
     BLOCK,
     CONTEXT,
+    Chance,
     ItemTransitions,
     Popularity,
     RankedCandidates,
@@ -14,6 +15,7 @@ from vrsim.recommender.simple import (
 __all__ = [
     "BLOCK",
     "CONTEXT",
+    "Chance",
     "ItemTransitions",
     "Popularity",
     "RankedCandidates",

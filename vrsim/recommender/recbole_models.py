@@ -16,9 +16,12 @@ from vrsim.errors import DataError, OptionError, VrsimError, WorldError
 from vrsim.interactions import Interactions
 from vrsim.item_tables import table_key
 from vrsim.progress import Progress, silent
+from vrsim.recommender.additions import Additions
 from vrsim.recommender.item_variants import VARIANTS
 from vrsim.recommender.recbole_settings import RecBoleConfig, require_recbole, resolved_options
 from vrsim.recommender.recbole_setup import contained, old_names, prepare
+from vrsim.recommender.recbole_state import model_state, restore_state
+from vrsim.recommender.recbole_watch import Watch
 
 __all__ = ["RecBoleRecommender"]
 
@@ -72,7 +75,7 @@ class RecBoleRecommender:
             trainer._full_sort_batch_eval = lambda batch: recommender._without_history(
                 interactions, *with_history(batch)
             )
-            watch = _Watch(trainer, progress)
+            watch = Watch(trainer, progress)
             trainer.fit(train_data, valid_data, saved=False, verbose=False, callback_fn=watch.validated)
             watch.restore_best()
             recommender.report = {
@@ -88,6 +91,48 @@ class RecBoleRecommender:
                 trainer._full_sort_batch_eval = with_history
                 recommender.report["test_with_history"] = _evaluate(trainer, test_data)
         return recommender
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the first epoch of its training."""
+        return self._settings["learning_rate"]
+
+    def retrained(
+        self,
+        config: RecBoleConfig,
+        interactions: Interactions,
+        catalog: Catalog,
+        holdout: int,
+        added: Additions,
+        warm: bool = True,
+        progress: Progress = silent,
+    ) -> "RecBoleRecommender":
+        """The same model trained on everything before the held-out interactions, and on what is ``added``.
+
+        ``warm``: it starts with the weights of this one; what RecBole learns without gradients is learned anew.
+        ``config``: of the same model, with as many epochs as there will be: unlike in ``train`` the interaction
+        before the held-out ones is learned too, and nothing is left to validate on. The other arguments are
+        those of the first training. ``report`` has epochs and seconds.
+        """
+        require_recbole()
+        started = time.perf_counter()
+        with contained(), _refusals(config), tempfile.TemporaryDirectory() as folder:
+            from recbole.data import data_preparation
+            from recbole.utils import get_trainer, init_seed
+
+            features = self._settings["item_features"]
+            settings, dataset = prepare(config, interactions, catalog, holdout, Path(folder), features, added)
+            init_seed(config.seed, reproducibility=True)
+            train_data, _, _ = data_preparation(settings, dataset)
+            model = settings.model_class(settings, train_data.dataset).to(settings["device"])
+            if warm:
+                model.load_state_dict(self._model.state_dict())
+            trainer = get_trainer(settings["MODEL_TYPE"], settings["model"])(settings, model)
+            watch = Watch(trainer, progress)
+            trainer.fit(train_data, saved=False, verbose=False)
+            again = RecBoleRecommender(config, settings, dataset, model)
+            again.report = {"epochs": watch.epochs, "seconds": round(time.perf_counter() - started, 1)}
+        return again
 
     def score(self, users: np.ndarray, histories: np.ndarray) -> np.ndarray:
         """Score of every item, float32 (B, n_items + 1), higher = better; column 0 is -inf.
@@ -149,7 +194,7 @@ class RecBoleRecommender:
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(_state(self._model), folder / "weights.safetensors")
+        save_file(model_state(self._model), folder / "weights.safetensors")
         if features := self._settings["item_features"]:
             save_arrays(features, folder / "features.safetensors")
         facts = {"settings": resolved_options(self.config), "report": self.report}
@@ -157,8 +202,10 @@ class RecBoleRecommender:
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, interactions: Interactions, catalog: Catalog, holdout: int) -> "RecBoleRecommender":
-        """Read what ``save`` wrote; interactions, catalog and holdout must be those of the training."""
+    def load(
+        cls, folder: Path, interactions: Interactions, catalog: Catalog, holdout: int, added: Additions | None = None
+    ) -> "RecBoleRecommender":
+        """Read what ``save`` wrote; the other arguments must be those of the training."""
         require_recbole()
         from safetensors import SafetensorError
 
@@ -172,10 +219,10 @@ class RecBoleRecommender:
                 del saved["settings"]  # for readers; the configuration gives them again
                 config = RecBoleConfig(**saved)
                 features = load_arrays(folder / "features.safetensors") if config.model in VARIANTS else {}
-                settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary), features)
+                settings, dataset = prepare(config, interactions, catalog, holdout, Path(temporary), features, added)
                 model = settings.model_class(settings, dataset.build()[0]).to(settings["device"])
                 weights = load_file(folder / "weights.safetensors", device=str(settings["device"]))
-                _restore(model, weights)
+                restore_state(model, weights)
             except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
                 raise WorldError(f"{folder}: config or weights are damaged ({error}); delete the folder") from error
             recommender = cls(config, settings, dataset, model)
@@ -219,72 +266,3 @@ def _about(features: np.ndarray) -> dict[str, int]:
 
 def _evaluate(trainer: Any, loader: Any) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.evaluate(loader, load_best_model=False).items()}
-
-
-class _Watch:
-    """Follows RecBole's trainer: lowers the learning rate, keeps the best weights, reports progress."""
-
-    def __init__(self, trainer: Any, progress: Progress) -> None:
-        self.trainer, self.progress = trainer, progress
-        self.epochs = 0  # trained so far
-        self.best_epoch = 0  # whose weights are kept
-        self._best_score = -np.inf
-        self._state: dict[str, Any] = {}
-        self._train_epoch, trainer._train_epoch = trainer._train_epoch, self.train_epoch
-
-    def train_epoch(self, data: Any, epoch: int, *args: Any, **kwargs: Any) -> Any:
-        if self.trainer.config["linear_decay"]:
-            for group in self.trainer.optimizer.param_groups:
-                group["lr"] = self.trainer.learning_rate * (1 - epoch / self.trainer.epochs)
-        self.progress(epoch, self.trainer.epochs, f"epoch {epoch + 1} of {self.trainer.epochs}")
-        self.epochs = epoch + 1
-        return self._train_epoch(data, epoch, *args, **kwargs)
-
-    def validated(self, epoch: int, score: float) -> None:
-        if score > self._best_score:
-            self._best_score, self.best_epoch = score, epoch + 1
-            self._state = {name: value.clone() for name, value in _state(self.trainer.model).items()}
-
-    def restore_best(self) -> None:
-        if self._state:
-            _restore(self.trainer.model, self._state)
-        else:
-            self.best_epoch = self.epochs
-
-
-# RecBole keeps what non-neural models learn in attributes that it lists in ``other_parameter_name``:
-# tensors, arrays and sparse matrices. They are stored as tensors, a sparse matrix as three of them.
-SPARSE = ("data", "indices", "indptr")
-
-
-def _state(model: Any) -> dict[str, Any]:
-    """Everything a model has learned, as contiguous tensors by name."""
-    import torch
-    from scipy.sparse import csr_matrix, issparse
-
-    state = dict(model.state_dict())
-    for name, value in (model.other_parameter() or {}).items():
-        if issparse(value):
-            matrix = csr_matrix(value)
-            state |= {f"{name}.{part}": torch.from_numpy(getattr(matrix, part)) for part in SPARSE}
-        elif isinstance(value, np.ndarray):
-            state[name] = torch.from_numpy(np.asarray(value))
-        elif isinstance(value, torch.Tensor):
-            state[name] = value
-    return {name: value.detach().contiguous() for name, value in state.items()}
-
-
-def _restore(model: Any, state: dict[str, Any]) -> None:
-    """Put a state made by ``_state`` back into a model of the same configuration."""
-    from scipy.sparse import csr_matrix, issparse
-
-    own = {name: state[name] for name in model.state_dict()}
-    model.load_state_dict(own)
-    for name, value in (model.other_parameter() or {}).items():
-        if issparse(value):
-            parts = tuple(state[f"{name}.{part}"].cpu().numpy() for part in SPARSE)
-            setattr(model, name, csr_matrix(parts, shape=value.shape).asformat(value.format))
-        elif isinstance(value, np.ndarray):
-            setattr(model, name, state[name].cpu().numpy())
-        elif name in state:
-            setattr(model, name, state[name])

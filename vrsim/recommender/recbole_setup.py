@@ -19,6 +19,7 @@ import numpy as np
 from vrsim.catalog import Catalog
 from vrsim.errors import DataError, OptionError
 from vrsim.interactions import Interactions
+from vrsim.recommender.additions import Additions
 from vrsim.recommender.item_variants import MMGCN, WINDOWED, Variant, variant_of
 from vrsim.recommender.recbole_settings import RecBoleConfig, resolved_options
 from vrsim.threads import import_torch
@@ -123,10 +124,12 @@ def prepare(
     holdout: int,
     folder: Path,
     features: Mapping[str, np.ndarray] | None = None,
+    added: Additions | None = None,
 ) -> tuple[Any, Any]:
     """RecBole's (Config, Dataset). Tokens are vrsim's user and item indices; files go into ``folder``.
 
-    ``features`` are those of the items, see vrsim.features.item_features, of a model that reads them.
+    ``features`` are those of the items, see vrsim.features.item_features, of a model that reads them. With ``added``
+    nothing is kept back for validation: the training part and what is added are all to be learned.
     """
     variant = variant_of(config.model)
     settings = _settings(config, variant, folder)
@@ -138,7 +141,7 @@ def prepare(
             f"{interactions.lengths.min()}; leave such users out of the data, or set shortest=0"
         )
     (folder / "world").mkdir()
-    _write_atomic_files(folder / "world", interactions, catalog, holdout, settings["last"] or 0)
+    _write_atomic_files(folder / "world", interactions, catalog, holdout, settings["last"] or 0, added)
     if settings["loss_type"] == "CE" and variant.base in WINDOWED:
         from vrsim.recommender.windows import MODELS, WindowDataset
 
@@ -182,7 +185,9 @@ def _settings(config: RecBoleConfig, variant: Variant, folder: Path) -> Any:
         raise OptionError(f"RecBole refuses the options of {config.model}: {error}") from error
 
 
-def _write_atomic_files(folder: Path, interactions: Interactions, catalog: Catalog, holdout: int, last: int) -> None:
+def _write_atomic_files(
+    folder: Path, interactions: Interactions, catalog: Catalog, holdout: int, last: int, added: Additions | None
+) -> None:
     """``world.inter`` and ``world.item``; the held-out interactions after the test target are left out.
 
     ``last``: of the others, so many of each user are written, the newest ones; 0 = all.
@@ -194,9 +199,27 @@ def _write_atomic_files(folder: Path, interactions: Interactions, catalog: Catal
         seen &= ~interactions.training_rows(holdout - 1 + last)
     users = np.repeat(np.arange(interactions.n_users), interactions.lengths)
     place = np.arange(len(interactions)) - interactions.offsets[users]
-    table = pd.DataFrame({"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": place})
-    table[seen].to_csv(folder / "world.inter", sep="\t", index=False)
+    table = pd.DataFrame({"user_id:token": users, "item_id:token": interactions.items, "timestamp:float": place})[seen]
+    if added is not None:
+        table = _with_added(table, interactions.lengths - holdout, added)
+    table.to_csv(folder / "world.inter", sep="\t", index=False)
     genres = [" ".join(g.replace(" ", "_") for g in names) or "unknown" for names in catalog.genres[1:]]
     items = {"item_id:token": range(1, catalog.n_items + 1), "year:token": catalog.years[1:]}
     table = pd.DataFrame(items | {"genres:token_seq": genres})
     table.to_csv(folder / "world.item", sep="\t", index=False)
+
+
+def _with_added(table: Any, lengths: np.ndarray, added: Additions) -> Any:
+    """The rows with the added ones behind the training part of each user, ``lengths`` int64 (users,) long.
+
+    The test target stands twice behind them, for RecBole learns everything but the last two of each user. New rows come
+    last in the file: RecBole numbers users and items by their first appearance, and the numbers must stay.
+    """
+    import pandas as pd
+
+    user, item, time = table.columns
+    test = table[time] == lengths[table[user]]
+    end = lengths.max() + len(added.users) + 1  # later than everything else
+    table = table.assign(**{time: table[time].mask(test, end)})
+    more = pd.DataFrame({user: added.users, item: added.items, time: lengths[added.users] + added.place})
+    return pd.concat([table, more, table[test]])

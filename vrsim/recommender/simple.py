@@ -1,4 +1,4 @@
-"""What a recommender is, and three that need no training library."""
+"""What a recommender is, and four that need no training library."""
 
 from typing import Protocol
 
@@ -7,10 +7,12 @@ from scipy.sparse import csr_matrix
 
 from vrsim.errors import DataError
 from vrsim.interactions import Interactions
+from vrsim.seeding import row_keys
 
 __all__ = [
     "BLOCK",
     "CONTEXT",
+    "Chance",
     "ItemTransitions",
     "Popularity",
     "RankedCandidates",
@@ -43,6 +45,18 @@ class Popularity:
     def score(self, users: np.ndarray, histories: np.ndarray) -> np.ndarray:
         """See Recommender."""
         return np.tile(self._popularity, (len(users), 1))
+
+
+class Chance:
+    """Score items at random, each user's from ``seed`` and the user alone."""
+
+    def __init__(self, n_items: int, seed: int) -> None:
+        self._n_items, self._seed = n_items, seed
+
+    def score(self, users: np.ndarray, histories: np.ndarray) -> np.ndarray:
+        """See Recommender. Whole numbers below 2^24, which float32 holds exactly."""
+        keys = row_keys(self._seed, users[:, None], self._n_items + 1)
+        return (keys >> np.uint64(40)).astype(np.float32)
 
 
 class ItemTransitions:

@@ -1,4 +1,4 @@
-"""Sessions on a local Ray cluster give the files that one process gives, also when a worker dies."""
+"""Sessions and trainings on a local Ray cluster give what one process gives, also when a worker dies."""
 
 import os
 import signal
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from vrsim import registry
+from vrsim.augment_suite import AugmentConfig, augmentation_json, run_augmentation
+from vrsim.bench import Budget
 from vrsim.errors import BudgetError, DecisionError
 from vrsim.models.ledger import Usage
 from vrsim.session.policy import Policy
@@ -73,9 +75,16 @@ def test_a_worker_that_dies_costs_time_and_no_results(tmp_path):
     assert files(tmp_path / "whole") == files(tmp_path / "again")
 
 
-def test_errors_and_budgets_end_the_run_and_what_was_played_stays(tmp_path):
-    from vrsim.bench import Budget
+def test_recommenders_are_trained_again_on_two_workers_as_in_one_process(tmp_path):
+    again = AugmentConfig("tiny", "content", users="cold:30", seeds=2)
+    one = run_augmentation(again, tmp_path / "one")
+    two = run_augmentation(again, tmp_path / "two", ray="")
+    assert augmentation_json(one) == augmentation_json(two)
+    names = [sorted(file.name for file in (tmp_path / run / "cells").iterdir()) for run in ("one", "two")]
+    assert names[0] == names[1]
 
+
+def test_errors_and_budgets_end_the_run_and_what_was_played_stays(tmp_path):
     with pytest.raises(DecisionError, match="I show nothing"):
         run_session_bench(config("mortal:wrong=True"), tmp_path / "wrong", ray="")
     with pytest.raises(BudgetError):
