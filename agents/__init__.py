@@ -17,4 +17,4 @@ AGENTS: dict[str, str] = {  # name: where it lives; the registry reads this
     "mllm-msr": "vrsim.agents.mllm_msr:MLLMMSR",
 }
 
-POLICIES: dict[str, str] = {}  # recommender agents of sessions
+POLICIES = {"llm": "vrsim.agents.recommender:LanguageRecommender"}  # recommender agents of sessions

@@ -1,125 +1,65 @@
-"""What all agents share that ask a language model: the model, its prompts, and decisions from its replies."""
+"""What all agents share that ask a language model: the order of candidates, and what a user says who leaves."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from vrsim.agent import Agent, Observations
+from vrsim.agents.asking import Asking
+from vrsim.agents.composer import ROLE, Composer, Filling, step
 from vrsim.episodes import Episodes
-from vrsim.errors import OptionError
-from vrsim.models.ledger import FREE, Ledger
-from vrsim.models.model import Completion, Listener, Model, Prompt, Sampling
-from vrsim.models.names import ModelSpec, make_model
-from vrsim.models.silence import refuse_silence
-from vrsim.text.templates import Template
+from vrsim.text.replies import spoken
 from vrsim.text.writer import Writer, shown_order
 from vrsim.world import World
 
-__all__ = ["LanguageAgent"]
+__all__ = ["WISH", "LanguageAgent"]
+
+WORDS = 30  # of a wish
+ROOM = 64  # tokens for it, where the agent itself writes no words
+
+WISH = step(
+    "wish",
+    1,
+    "What you took so far, oldest first:\n{history}\n\n"
+    "The system showed you these, and you had enough:\n{slate}\n\n"
+    f"You are about to leave. Say in one sentence, of at most {WORDS} words, what you would have stayed for. Write "
+    "nothing else.",
+    ROLE,
+)
 
 
-class LanguageAgent(Agent):
+class LanguageAgent(Asking, Agent):
     """An agent that asks a language model. What it asks is written in ``act``.
 
-    ``model`` names a model as in vrsim.models.names, and ``options`` go to it; a Model that is there already is taken
-    as it is, and is free. ``max_tokens``, ``temperature`` and ``top_p`` say how replies are drawn. Candidates are shown
-    in an order drawn from the seed of ``reset``.
+    See Asking for the options. Candidates are shown in an order drawn from the seed of ``reset``.
     """
-
-    variants = ()  # asks a model for every answer: played where it is named
-    templates: tuple[Template, ...] = ()  # every prompt that it may use
-
-    def __init__(
-        self,
-        model: str | Model = "pocket",
-        max_tokens: int = 512,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        **options: Any,
-    ) -> None:
-        ready = isinstance(model, Model)
-        if ready and options:
-            raise OptionError(f"a model that is there already takes no options, found {', '.join(options)}")
-        self._spec = None if ready else ModelSpec.parse(model, options)
-        self._sampling = Sampling(max_tokens, temperature, top_p)
-        self._seed = 0
-        self._model: Model | None = model if ready else None
-        self._world: World | None = None
-        self._name = ""
-        self._ledger: Ledger | None = None
-        self.listen: Listener | None = None  # hears the reply to a single question while it is written
 
     def prepare(self, world: World, training: Episodes) -> None:
         """Get ready for questions about this world. The default does nothing."""
 
     def fit(self, world: World, training: Episodes) -> None:
-        self._world = world
-        if self._model is None or (self._spec and self._spec.per_world):
-            self._model = make_model(self._spec, world)
+        self.load(world)
         self.prepare(world, training)
-
-    def reset(self, seed: int) -> None:
-        self._seed = seed
-
-    def about(self) -> dict[str, Any]:
-        return {"prompts": {template.id: template.hash for template in self.templates}}
-
-    def account(self, name: str, ledger: Ledger) -> None:
-        self._name, self._ledger = name, ledger
-        if self._spec is not None:
-            ledger.accept(f"{self._spec.kind}:{self._spec.target}", self._spec.price)
-
-    def speak_to(self, listener: Listener | None) -> None:
-        self.listen = listener
-
-    def writer(self, template: Template, max_tokens: int, **options: Any) -> Writer:
-        """A writer whose prompts leave ``max_tokens`` of the model's context."""
-        budget = None if self._model.context is None else self._model.context - max_tokens
-        if budget is not None and budget < 1:
-            raise OptionError(
-                f"max_tokens={max_tokens} leaves no room for a prompt in the model's context of {self._model.context}"
-            )
-        return Writer(self._world, template, budget=budget, count=self._model.count, **options)
 
     def order(self, observations: Observations) -> np.ndarray:
         """The order in which the candidates are shown, int64 (B, K)."""
         return shown_order(observations, self._seed)
 
-    def seeded(self, sampling: Sampling) -> Sampling:
-        """The same way of drawing replies, with the seed of ``reset``; where nothing is drawn all are alike."""
-        if sampling.max_tokens == 0:
-            return Sampling(0)
-        return replace(sampling, seed=self._seed if sampling.temperature else 0)
+    def wish(self, observations: Observations) -> list[str] | None:
+        """One sentence each, at most 30 words, "" = nothing was said; None for a model that was made for one kind of
+        prompt, like the pocket model, and writes no sentences."""
+        if self._model.completes:
+            return None
+        sampling = replace(self._sampling, max_tokens=self._sampling.max_tokens or ROOM)
+        writer, composer = Writer(self._world, WISH), Composer(WISH, self._model, sampling.max_tokens)
+        fillings = []
+        for slate, past in zip(observations["slate"].tolist(), writer.history(observations), strict=True):
+            listed = "\n".join(f"- {writer.item(item)}" for item in slate)
+            fillings.append(Filling({"slate": listed}, [("history", line) for line in past]))
+        prompts, _ = composer.write("selection", fillings)
+        return [_sentence(completion.text) for completion in self.ask(prompts, self.seeded(sampling))]
 
-    def ask(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Completion]:
-        """One completion per prompt; equal prompts are asked once."""
-        if sampling.max_tokens == 0 and not any(prompt.options for prompt in prompts):
-            raise OptionError("max_tokens=0 asks for no words, and this agent reads words; set it from 1")
-        if self._ledger is not None:
-            self._ledger.check()
-        places: dict[Prompt, int] = {}
-        for prompt in prompts:
-            places.setdefault(prompt, len(places))
-        unique = list(places)
-        listen = self.listen if len(unique) == 1 else None
-        kind, price = (self._spec.kind, self._spec.price) if self._spec else ("", FREE)
-        waiting: list[Completion] = []  # calls of servers are booked one by one, as they are paid
 
-        def book(place: int, completion: Completion) -> None:
-            if self._ledger is None:
-                return
-            if kind == "openai" and not completion.reused:
-                self._ledger.book(self._name, self._model.name, completion, price)
-            else:
-                waiting.append(completion)
-
-        try:
-            completions = self._model.generate(unique, sampling, book, listen)
-        finally:
-            if waiting:
-                self._ledger.book_many(self._name, self._model.name, waiting, price)
-        failed = sum(completion.finish == "failed" for completion in completions)
-        refuse_silence(self._model.name, failed, len(completions))
-        return [completions[places[prompt]] for prompt in prompts]
+def _sentence(text: str) -> str:
+    """What was said, on one line, of at most WORDS words."""
+    return " ".join(spoken(text).split()[:WORDS])

@@ -46,6 +46,14 @@ class LinUCB:
         """How uncertain the estimate is, in deviations of the reward's noise; float (...,), from 0."""
         return np.sqrt(np.einsum("...f,fg,...g->...", x, self._inverse, x))
 
+    def draw(self, rng: np.random.Generator, size: int, scale: float = 1.0) -> np.ndarray:
+        """Coefficients from their posterior, float (size, F): normal, with covariance scale ** 2 * inverse(A).
+
+        What Thompson sampling goes by (Agrawal and Goyal, ICML 2013); ``scale`` is the deviation of the reward's noise.
+        """
+        root = np.linalg.cholesky(self._inverse)
+        return self._theta + scale * rng.standard_normal((size, len(self._theta))) @ root.T
+
     def _solve(self) -> None:
         self._inverse = np.linalg.inv(self._a)  # A is at least I: never singular
         self._theta = self._inverse @ self._b

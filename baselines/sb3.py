@@ -1,11 +1,5 @@
 """``sb3``: reinforcement learning on the environment itself, by an algorithm of Stable-Baselines3."""
 
-import contextlib
-import importlib.util
-import inspect
-import random
-import warnings
-from collections.abc import Iterator
 from typing import Any, final
 
 import gymnasium as gym
@@ -13,15 +7,14 @@ import numpy as np
 
 from vrsim.agent import Agent, Decisions, Observations
 from vrsim.baselines.features import SlateFeatures
+from vrsim.baselines.reinforcement import algorithm_class, check_training, contained, train
 from vrsim.episodes import Episodes
-from vrsim.errors import DependencyError, EpisodeError, OptionError, UnknownNameError
+from vrsim.errors import EpisodeError
 from vrsim.seeding import derive
 from vrsim.world import World
 
 __all__ = ["SlateEnv", "StableBaselines"]
 
-ALGORITHMS = ("A2C", "DQN", "PPO")  # those of Stable-Baselines3 that choose one of several actions
-OWN = ("self", "policy", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model")  # set here
 LIMIT = 10.0  # deviations from the mean, beyond which a feature is cut
 
 
@@ -37,38 +30,22 @@ class StableBaselines(Agent):
     variants = ()  # needs a library that not everyone has, and minutes: played where it is named
 
     def __init__(self, algorithm: str = "PPO", steps: int = 20_000, policy: str = "MlpPolicy", **options: Any) -> None:
-        if algorithm not in ALGORITHMS:
-            raise UnknownNameError("algorithm", str(algorithm), ALGORITHMS)
-        if type(steps) is not int or steps < 1:
-            raise OptionError(f"steps must be an integer from 1, found {steps!r}")
-        if options:  # a misspelt name is found here, not after the agents before it
-            known = set(inspect.signature(_algorithm(algorithm).__init__).parameters).difference(OWN)
-            for name in options:
-                if name not in known:
-                    raise UnknownNameError(f"option of {algorithm}", name, known | {"algorithm", "steps", "policy"})
+        check_training("agent 'sb3'", algorithm, steps, options)
         self._algorithm, self._steps, self._policy, self._options = algorithm, steps, policy, options
         self._features = SlateFeatures()
         self._model: Any = None
 
     def fit(self, world: World, training: Episodes) -> None:
         """Raises DependencyError, and OptionError for values that the algorithm refuses."""
-        make = _algorithm(self._algorithm)
-        from stable_baselines3.common.logger import Logger
-
+        make = algorithm_class("agent 'sb3'", self._algorithm)
         self._features.fit(world, training)
         env = SlateEnv(_environment(training), self._flat(self._features.of_all(training)))
         seed = derive(training.seed, "sb3", self._algorithm) % 2**31
-        with _contained():
-            try:
-                model = make(self._policy, env, seed=seed, device="cpu", verbose=0, **self._options)
-            except (TypeError, ValueError, AssertionError) as error:
-                raise OptionError(f"{self._algorithm} refuses its options: {error}") from error
-            model.set_logger(Logger(folder=None, output_formats=[]))  # by default each training leaves a folder behind
-            self._model = model.learn(self._steps)
+        self._model = train(make, self._policy, env, seed, self._steps, self._options)
 
     def act(self, observations: Observations) -> Decisions:
         inputs = self._flat(self._features.of(observations))
-        with _contained():
+        with contained():
             action = self._model.predict(inputs, deterministic=True)[0]
             return Decisions(action, probability=self._probability(inputs, observations["slate"].shape[1]))
 
@@ -117,38 +94,3 @@ def _environment(training: Episodes) -> gym.Env:
             f"asks; the {len(training)} handed to fit() are others"
         )
     return env
-
-
-def _algorithm(name: str) -> Any:
-    """The class of that name. Raises DependencyError."""
-    if not importlib.util.find_spec("stable_baselines3"):
-        raise DependencyError(
-            "agent 'sb3' needs stable-baselines3, not installed here. "
-            "Install vrsim with its extra: pip install -e '.[sb3]' in a checkout"
-        )
-    _torch()
-    import stable_baselines3
-
-    return getattr(stable_baselines3, name)
-
-
-def _torch() -> Any:
-    from vrsim.recommender.recbole_setup import import_torch  # its threads may not spin, whoever comes first
-
-    return import_torch()
-
-
-@contextlib.contextmanager
-def _contained() -> Iterator[None]:
-    """One thread, and the global generators as they were afterwards; warnings stay inside."""
-    torch = _torch()
-    states, threads = (random.getstate(), np.random.get_state()), torch.get_num_threads()
-    torch.set_num_threads(1)  # the networks are small: on two busy cores two threads took seven times as long
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations, and hints about batch sizes
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        random.setstate(states[0])
-        np.random.set_state(states[1])

@@ -9,17 +9,35 @@ import pytest
 from gymnasium.envs.registration import load_env_creator
 
 import vrsim  # registers the environments
+from vrsim.agents.asking import Asking
 from vrsim.agents.language import LanguageAgent
 from vrsim.envs.decision import DecisionEnv
 from vrsim.envs.session import SessionEnv
-from vrsim.registry import agent_class, baselines, list_agents, make_agent
+from vrsim.registry import (
+    agent_class,
+    baselines,
+    list_agents,
+    list_policies,
+    make_agent,
+    make_policy,
+    policies,
+    policy_class,
+)
 from vrsim.testing import AgentContract, EnvironmentContract
+from vrsim.testing_policies import PolicyContract
 from vrsim.testing_sessions import SessionContract
 
 assert vrsim.__version__
 
 QUICK = {"sb3": "sb3:steps=32,n_steps=32,batch_size=32,n_epochs=1"}  # agents that would train for too long
-NEEDS = {"sb3": "stable_baselines3"}  # libraries that not everyone has
+QUICK_POLICIES = {
+    "linear": "linear:turns=500",
+    "linear:explore=ucb": "linear:explore=ucb,turns=500",
+    "linear:explore=thompson": "linear:explore=thompson,turns=500",
+    "sb3": "sb3:steps=512,n_steps=2,batch_size=128,n_epochs=1",
+    "slateq": "slateq:turns=512,hidden=8,batch=16",
+}
+NEEDS = {"sb3": "stable_baselines3", "slateq": "torch"}  # libraries that not everyone has
 TOY = "model=pocket,hidden=16,layers=1,steps=10,max_tokens=8"  # of the agents that ask a language model
 ASK_THE_MODEL = {
     "test_a_decision_does_not_depend_on_the_other_questions_of_the_batch",
@@ -57,6 +75,22 @@ class TestEveryAgent(AgentContract):
 
     def make(self):
         return make_agent(self.name)
+
+
+@pytest.mark.parametrize("name", sorted({*list_policies(), *policies()}))
+class TestEveryPolicy(PolicyContract):
+    @pytest.fixture(autouse=True)
+    def _named(self, name, monkeypatch, toy_models):
+        reads = issubclass(policy_class(name.partition(":")[0]), Asking)
+        needed = "transformers" if reads else NEEDS.get(name)
+        if needed and not importlib.util.find_spec(needed):
+            pytest.skip(f"policy {name!r} needs {needed}, not installed here")
+        if reads:
+            monkeypatch.setenv("VRSIM_HOME", str(toy_models))
+        self.name = f"{name}:{TOY}" if reads else QUICK_POLICIES.get(name, name)
+
+    def make(self):
+        return make_policy(self.name)
 
 
 def environments(kind):

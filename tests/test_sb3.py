@@ -12,7 +12,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from vrsim.baselines.features import NAMES, SlateFeatures
-from vrsim.baselines.sb3 import ALGORITHMS, LIMIT, SlateEnv, StableBaselines
+from vrsim.baselines.reinforcement import ALGORITHMS
+from vrsim.baselines.sb3 import LIMIT, SlateEnv, StableBaselines
 from vrsim.episodes import Episodes, make_episodes
 from vrsim.errors import DependencyError, EpisodeError, OptionError, UnknownNameError
 from vrsim.loop import play
