@@ -146,7 +146,7 @@ class Agent4Rec(LanguageAgent):
     def _memories(self, observations: Observations) -> list[list[str]]:
         """The newest items, and whether they pleased, one line each."""
         recent = longer(self._world, observations, RECENT)
-        felt = ratings_of(self._world, recent["position"][:, 0], recent["history"])
+        felt = ratings_of(self._world, recent["position"], recent["history"])
         lines = self._writer.history(recent)
         for row, items in enumerate(recent["history"]):
             for place, rating in enumerate(felt[row, items > 0].tolist()):

@@ -92,7 +92,7 @@ class LLMSimulator(LanguageAgent):
         """What each voter thinks of each item, float (B, K, voters)."""
         position, history, slate = (observations[name] for name in ("position", "history", "slate"))
         self._learn(np.unique(np.concatenate([history[history > 0], slate.ravel()])))
-        liked = likes(self._world, position[:, 0], history)
+        liked = likes(self._world, position, history)
         match = matching(self._keywords, history, liked, slate)
         like = self._likeness.of(history, liked, slate)
         seen = self._world.interactions.histories(*position.T, CONTEXT)

@@ -15,20 +15,19 @@ def longer(world: World, observations: Observations, length: int) -> dict[str, n
     return {**observations, "history": history}
 
 
-def ratings_of(world: World, users: np.ndarray, history: np.ndarray) -> np.ndarray:
-    """The rating that each user gave to items of the own history, float (B, H); NaN = none.
+def ratings_of(world: World, positions: np.ndarray, history: np.ndarray) -> np.ndarray:
+    """The rating that each user had given to items of the history by then, float (B, H); NaN = none.
 
-    ``users`` is int64 (B,), ``history`` int64 (B, H), 0 = empty. Only for items before the position: others may
-    have been rated later.
+    ``positions`` is int64 (B, 2), user and t; ``history`` int64 (B, H), 0 = empty.
     """
     ratings = world.interactions.ratings
     if ratings is None:
         return np.full(history.shape, np.nan)
-    rows = world.interactions.first_rows(users[:, None], history)
+    rows = world.interactions.rows_before(positions, history)
     return np.where(rows >= 0, ratings[np.maximum(rows, 0)], np.nan).astype(float)
 
 
-def likes(world: World, users: np.ndarray, history: np.ndarray) -> np.ndarray:
+def likes(world: World, positions: np.ndarray, history: np.ndarray) -> np.ndarray:
     """Whether each item of the history was liked, bool (B, H): rated above 3, or taken without a rating."""
-    ratings = ratings_of(world, users, history)
+    ratings = ratings_of(world, positions, history)
     return (history > 0) & ~(ratings <= LIKED)

@@ -95,8 +95,8 @@ class RecAgent(LanguageAgent):
     def _memories(self, observations: Observations) -> tuple[list[list[str]], list[list[str]]]:
         """The lines of the long-term and of the short-term memory of each row, oldest first."""
         known = longer(self._world, observations, EARLIER)
-        history, users = known["history"], known["position"][:, 0]
-        ratings, liked = ratings_of(self._world, users, history), likes(self._world, users, history)
+        history, positions = known["history"], known["position"]
+        ratings, liked = ratings_of(self._world, positions, history), likes(self._world, positions, history)
         lines = self._writer.history(known)
         old, new = [], []
         for row, slate in enumerate(known["slate"].tolist()):

@@ -54,19 +54,17 @@ class LanguageRecommender(Asking, Policy):
 
     It reads the history, the last response, the candidates in the recommender's order with how often each was shown in
     this visit, and what the user said on leaving. A reply without enough labels gives the best ranked candidates and
-    is counted: ``asked`` and ``unreadable`` are the numbers since ``fit``.
+    is counted as ``unread``.
     """
 
     templates = (RECOMMEND,)
 
     def __init__(self, model: str | Model, **options: Any) -> None:
         super().__init__(model, **options)
-        self.asked = self.unreadable = 0
 
     def fit(self, setting: SessionSetting) -> None:
         self.setting = setting
         self.load(setting.world)
-        self.asked = self.unreadable = 0
         self._writer = Writer(setting.world, RECOMMEND)
         self._composer = Composer(RECOMMEND, self._model, self._sampling.max_tokens)
 
@@ -84,16 +82,17 @@ class LanguageRecommender(Asking, Policy):
         ]
         prompts, _ = self._composer.write("selection", fillings)
         replies = [completion.text for completion in self.ask(prompts, self.seeded(self._sampling))]
-        return np.array([self._slate(*row) for row in zip(replies, columns[1].tolist(), strict=True)], np.int64)
+        read = [self._slate(*row) for row in zip(replies, columns[1].tolist(), strict=True)]
+        self.unread = np.array([not readable for _, readable in read])
+        return np.array([slate for slate, _ in read], np.int64)
 
-    def _slate(self, reply: str, items: list[int]) -> list[int]:
+    def _slate(self, reply: str, items: list[int]) -> tuple[list[int], bool]:
+        """The places to show, and whether the reply names them."""
         size = self.setting.config.slate
         there = [place for place, item in enumerate(items) if item]
         offered = labels_of("selection", len(items))
         chosen = read_slate(reply, [offered[place] for place in there], size)
-        self.asked += 1
-        self.unreadable += not chosen
-        return [there[place] for place in chosen] or there[:size]
+        return [there[place] for place in chosen] or there[:size], bool(chosen)
 
     def _listed(self, items: list[int], shown: list[float], labels: Sequence[str]) -> str:
         lines = []

@@ -52,7 +52,7 @@ class TALLRec(LanguageAgent):
 
     def act(self, observations: Observations) -> Decisions:
         history, slates = observations["history"], observations["slate"]
-        liked = likes(self._world, observations["position"][:, 0], history)
+        liked = likes(self._world, observations["position"], history)
         fillings = []
         for items, good, slate in zip(history.tolist(), liked.tolist(), slates.tolist(), strict=True):
             past = [

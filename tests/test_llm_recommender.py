@@ -73,10 +73,11 @@ def test_what_cannot_be_read_is_greedy_and_counted(setting):
     log = play_sessions(policy, setting, users=10)
     greedy = play_sessions(make_policy("greedy:fresh=False"), setting, users=10)
     np.testing.assert_array_equal(log.slate, greedy.slate)
-    assert policy.asked == policy.unreadable == len(log)
+    assert log.unread.all()
+    assert not greedy.unread.any()
     half = LanguageRecommender(ScriptedModel(lambda words: chosen(words) if digest(words) % 2 else ""))
     log = play_sessions(half, setting, users=10)
-    assert 0 < half.unreadable < half.asked == len(log)
+    assert 0 < log.unread.sum() < len(log)
 
 
 # What it is told
@@ -122,9 +123,9 @@ def test_empty_places_are_not_offered(setting):
 def test_it_names_its_prompt_and_books_what_it_asks(setting):
     policy, ledger = LanguageRecommender(ScriptedModel(chosen)), Ledger()
     policy.account("llm", ledger)
-    play_sessions(policy, setting, users=3)
+    turns = len(play_sessions(policy, setting, users=3))
     assert policy.about() == {"prompts": {RECOMMEND.id: RECOMMEND.hash}}
-    assert ledger.usage["llm", "scripted"].calls + ledger.usage["llm", "scripted"].reused <= policy.asked
+    assert ledger.usage["llm", "scripted"].calls + ledger.usage["llm", "scripted"].reused <= turns
     assert ledger.total.calls > 0
 
 

@@ -11,6 +11,7 @@ from vrsim.registry import register_agent
 from vrsim.session import FEATURES, Mood, SessionConfig, Sessions
 from vrsim.session.features import genre_names
 from vrsim.simulated_user import SimulatedUser
+from vrsim.testing import without_future
 from vrsim.world import World
 
 TINY = World.load("tiny")
@@ -234,6 +235,21 @@ def test_a_user_without_words_wishes_for_the_genre_that_was_served_least():
         }
         assert lack[genre_names(TINY.catalog)[wish - 1]] == max(lack.values())
         assert sessions.instructions[row] == f"I would have stayed for more {genre_names(TINY.catalog)[wish - 1]}."
+
+
+@pytest.mark.parametrize("agent", ["content", "popularity", "recommender", "graph"])
+def test_users_know_nothing_of_what_they_will_really_do(agent):
+    user = SimulatedUser(agent, TINY)
+    sessions = begun(user, SessionConfig(), 100)
+    other = SimulatedUser(agent, without_future(TINY, sessions.position))
+    blind = Sessions(other, SessionConfig(), 100)
+    for row in range(100):
+        blind.seed(row, np.random.default_rng(row))
+    blind.begin(np.arange(100))
+    for _ in range(4):
+        one, two = shown(sessions), shown(blind)
+        for name in ("slate", "item", "consumed", "satisfaction", "left"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 
 def test_rewards_are_three_readings_of_one_turn(fan):

@@ -218,3 +218,12 @@ def test_a_template_has_a_version_and_a_hash_of_every_word():
     json.dumps({US_AGENT.id: US_AGENT.hash})
     with pytest.raises(UnknownNameError, match="Did you mean 'us-agent'"):
         get_template("us-agnt")
+
+
+def test_what_was_said_later_of_an_item_of_a_made_up_history_is_not_shown(tiny):
+    user, t = 3, int(tiny.interactions.lengths[3]) - 2
+    real = tiny.interactions.of(user).astype(np.int64)
+    asked = {"position": np.array([[user, t]]), "history": real[None, t - 1 : t + 1], "slate": real[None, t + 1 :]}
+    before, later = Writer(tiny, US_AGENT).history(asked)[0]
+    assert "rated" in before  # the last item before the position
+    assert "rated" not in later  # one that the user took and rated afterwards

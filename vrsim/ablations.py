@@ -53,6 +53,9 @@ class Ablated(Agent):
     def act(self, observations: Observations) -> Decisions:
         return self._agent.act(self._change(observations))
 
+    def wish(self, observations: Observations) -> list[str] | None:
+        return self._agent.wish(self._change(observations))
+
     def learn(self, observations: Observations, decisions: Decisions, rewards: np.ndarray) -> None:
         self._agent.learn(self._change(observations), decisions, rewards)
 

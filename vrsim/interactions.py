@@ -88,6 +88,15 @@ class Interactions:
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where(keys[place] == wanted, order[place], -1)
 
+    def rows_before(self, positions: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """The first interaction with each item before a position, int64 (B, K); -1 = none by then.
+
+        ``positions`` int64 (B, 2): user and t; ``items`` int (B, K).
+        """
+        users, t = positions.T
+        rows = self.first_rows(users[:, None], items)
+        return np.where(rows < (self.offsets[users] + t)[:, None], rows, -1)
+
     def training_rows(self, holdout: int) -> np.ndarray:
         """Which interactions a recommender may learn from: all but the last ``holdout`` of each user, bool (N,)."""
         row = np.arange(len(self.items))

@@ -31,6 +31,7 @@ class SessionLog:
     returned: np.ndarray  # bool (T,)
     over: np.ndarray  # bool (T,): the session ended with this turn
     repaired: np.ndarray  # int64 (T,)
+    unread: np.ndarray  # bool (T,): the policy's own reply could not be read
     reward: np.ndarray  # float64 (T,)
     instruction: np.ndarray  # object (T,): what would have kept the user who left last, "" = never left
 
@@ -95,6 +96,7 @@ def _play_batch(policy: Policy, setting: SessionSetting, first: int, which: np.n
                 user=sessions.position[rows, 0],
                 turn=sessions.turns[rows] - 1,
                 **{name: getattr(turn, name) for name in TOLD},
+                unread=np.zeros(len(rows), bool) if policy.unread is None else policy.unread,
                 over=over,
                 reward=reward,
                 instruction=np.array([sessions.instructions[row] for row in rows], object),

@@ -33,6 +33,7 @@ class SessionScore:
     metrics: dict[str, Estimate]  # METRICS
     coverage: float  # share of the catalog that was shown to anybody, mean over seeds
     repaired: float  # share of places of slates that had to be filled
+    unread: float  # share of turns in which the policy's own reply could not be read
     invalid: float  # share of turns in which the user agent's answer could not be read
     by_seed: list[float]  # mean return
     users: int
@@ -48,6 +49,7 @@ def score_sessions(world: World, logs: Sequence[SessionLog], seed: int = 0) -> S
         metrics=dict(zip(METRICS, found, strict=True)),
         coverage=float(np.mean([len(np.unique(log.slate)) / world.n_items for log in logs])),
         repaired=float(np.mean(np.concatenate([log.repaired for log in logs])) / size),
+        unread=float(np.mean(np.concatenate([log.unread for log in logs]))),
         invalid=float(1 - np.mean(np.concatenate([log.valid for log in logs]))),
         by_seed=[float(log.reward.sum() / log.over.sum()) for log in logs],
         users=len(columns["return"]),

@@ -42,6 +42,9 @@ def session_tables(result: SessionBench) -> list[Table | str]:
     meaning = {**METRICS, "coverage": "share of the catalog shown to anybody", "filled": "share of places repaired"}
     lines = "\n".join(f"{name}: {what}" for name, what in meaning.items())
     score = result.rows[0].score
-    invalid = f", {max(row.score.invalid for row in result.rows):.1%} of answers unreadable at most"
+    invalid = f", {max(row.score.invalid for row in result.rows):.1%} of the users' answers unreadable at most"
     sizes = f"{score.users:,} users, {config.seeds} seeds, at most {config.turns} turns{invalid}"
+    for row in result.rows:
+        if row.score.unread:
+            sizes += f"\n{row.policy}: {row.score.unread:.1%} of its replies could not be read"
     return [came, gave, shown, f"{lines}\n{sizes}\n"]

@@ -67,6 +67,9 @@ class Policy(ABC):
     variants: ClassVar[tuple[str, ...]] = ("",)
     """Options ("epsilon=0.2", "" = none) of the variants worth a line each in a benchmark; () = where it is named."""
 
+    unread: np.ndarray | None = None
+    """bool (B,): of the last ``act``, where a reply could not be read and a declared slate stands; None = nowhere."""
+
     def fit(self, setting: SessionSetting) -> None:
         """Learn from sessions with training users (``setting.make_vec``), once. The default keeps the setting."""
         self.setting = setting

@@ -138,7 +138,7 @@ class Writer:
         """The lines of each history, oldest first."""
         history = observations["history"]
         full = self.template.lines == "full"
-        marks = self._said(observations["position"][:, 0], history) if full else None
+        marks = self._said(observations["position"], history) if full else None
         lines = []
         for row, items in enumerate(history.tolist()):
             known = [(place, item) for place, item in enumerate(items) if item]
@@ -190,13 +190,13 @@ class Writer:
         marks = [f"{label}. " for label in labels] or ["- "]
         return [[mark + self.item(i) for mark, i in zip(marks, items, strict=True)] for items in shown]
 
-    def _said(self, users: np.ndarray, history: np.ndarray) -> list[list[str]] | None:
-        """What each user said about the items of the history: rating and comment, in words."""
+    def _said(self, positions: np.ndarray, history: np.ndarray) -> list[list[str]] | None:
+        """What each user had said about the items of the history by then: rating and comment, in words."""
         interactions = self._world.interactions
         comments = interactions.comments if self._comments else None
         if not len(self._scale) and comments is None:
             return None
-        rows = interactions.first_rows(users[:, None], history)  # (B, H)
+        rows = interactions.rows_before(positions, history)  # a history need not be the real one
         codes = np.zeros(history.shape, np.int64)
         if len(self._scale):
             ratings = interactions.ratings[np.maximum(rows, 0)]
