@@ -66,7 +66,7 @@ def test_every_policy_is_listed_with_its_options(vrsim_command):
     assert all(row["about"] for row in rows.values())
 
 
-def test_sessions_are_exported_once(vrsim_command, tmp_path):
+def test_sessions_are_exported_once(vrsim_command, tmp_path, monkeypatch):
     pytest.importorskip("minari", reason="the extra vrsim[minari] is not installed")
     words = ("sessions", "export", "tiny/greedy-v0", "--world", "tiny", "--sessions", 2, "--out", tmp_path)
     code, out, _ = vrsim_command(*words)
@@ -75,3 +75,22 @@ def test_sessions_are_exported_once(vrsim_command, tmp_path):
     code, _, err = vrsim_command(*words)
     assert code == 1
     assert "exists already; choose another name, or delete it" in flat(err)
+    monkeypatch.chdir(tmp_path)
+    code, _, _ = vrsim_command(*words[:-1], "here")
+    assert code == 0
+    assert (tmp_path / "here" / "tiny" / "greedy-v0" / "data").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--turns", 0), "turns must be an integer from 1, found 0"),
+        (("--sessions", -1), "sessions must be an integer from 0, found -1"),
+        (("--out", __file__), "cannot be made"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(words, told, vrsim_command, tmp_path):
+    pytest.importorskip("minari", reason="the extra vrsim[minari] is not installed")
+    code, _, err = vrsim_command("sessions", "export", "a-v0", "--world", "tiny", "--out", tmp_path, *words)
+    assert code == 1
+    assert told in flat(err)

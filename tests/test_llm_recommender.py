@@ -7,6 +7,7 @@ from tests.scripted_model import ScriptedModel, digest, fitted, read
 from vrsim.agents.language import WISH, WORDS
 from vrsim.agents.recommender import RECOMMEND, LanguageRecommender, read_slate
 from vrsim.agents.zero_shot import ZeroShot
+from vrsim.baselines.recommending.exploration import EpsilonGreedy
 from vrsim.episodes import make_episodes
 from vrsim.errors import OptionError
 from vrsim.models.ledger import Ledger
@@ -183,3 +184,11 @@ def test_the_wish_reaches_the_recommender():
     log = play_sessions(make_policy("greedy"), SessionSetting(user), users=5)
     assert set(log.instruction[log.left]) == {f"Only {genre}."}
     assert not log.consumed.any()
+
+
+def test_random_places_do_not_hide_what_it_said_and_cost(setting):
+    policy, ledger = EpsilonGreedy(), Ledger()
+    policy._of = LanguageRecommender(ScriptedModel(lambda words: "I do not know."))
+    policy.account("both", ledger)
+    assert play_sessions(policy, setting, users=3).unread.all()
+    assert {name for name, _ in ledger.usage} == {"both"}

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from vrsim import registry
 from vrsim.baselines.bandit import LinUCB
+from vrsim.baselines.recommending.exploration import EpsilonGreedy
 from vrsim.baselines.recommending.inputs import INPUTS, Inputs
 from vrsim.baselines.recommending.practice import SIDE_BY_SIDE, practise
 from vrsim.baselines.recommending.ranked import GREEDY, RULES, lead_and_rest
@@ -226,3 +228,12 @@ def test_unknown_names_are_refused_with_the_nearest(text, near):
 def test_a_benchmark_plays_what_takes_seconds():
     assert {"greedy", "epsilon-greedy", "linear:explore=ucb", "linear:explore=thompson"} <= set(policies())
     assert not {"sb3", "slateq", "llm"} & {name.partition(":")[0] for name in policies()}
+
+
+def test_a_policy_is_registered_by_where_it_lives(monkeypatch):
+    monkeypatch.setattr(registry, "_registered_policies", {})
+    registry.register_policy("mine", "vrsim.baselines.recommending.fixed:RandomSlate")
+    assert type(make_policy("mine")).__name__ == "RandomSlate"
+    registry.register_policy("mine", EpsilonGreedy)
+    with pytest.raises(OptionError, match="policy 'mine' must be registered as 'module:Class', found <class"):
+        make_policy("mine")

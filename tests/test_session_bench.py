@@ -89,6 +89,8 @@ def test_turns_survive_their_file(log, tmp_path):
     for name, column in vars(log).items():
         np.testing.assert_array_equal(getattr(again, name), column)
         assert getattr(again, name).dtype == column.dtype
+    with pytest.raises(ResultsError, match="holds sessions of '', not of 'greedy'"):
+        read_sessions(tmp_path / "log.parquet", "greedy")
     (tmp_path / "log.parquet").write_bytes(b"something else")
     with pytest.raises(ResultsError, match="holds no sessions"):
         read_sessions(tmp_path / "log.parquet")
@@ -124,6 +126,13 @@ def test_the_policies_are_compared_with_greedy_user_by_user(tmp_path):
     assert rows["greedy"].over is None
     one, other = (rows[name].score.metrics["return"].value for name in ("random", "greedy"))
     np.testing.assert_allclose(rows["random"].over.difference.value.value, one - other)
+
+
+def test_turns_of_unknown_sessions_are_not_reused(tmp_path):
+    run_session_bench(SessionBenchConfig("tiny", ("greedy",), seeds=1, users=3), tmp_path)
+    (tmp_path / "asked.json").unlink()
+    with pytest.raises(ResultsError, match=r"has lost its asked\.json"):
+        run_session_bench(SessionBenchConfig("tiny", ("greedy",), user="popularity", seeds=1, users=3), tmp_path)
 
 
 @pytest.mark.parametrize(

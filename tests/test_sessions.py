@@ -30,7 +30,8 @@ class Fan(Agent):
             raise RuntimeError("the model is gone")
         picks = observations["slate"].shape[1] > 1
         action = np.full(size, 0 if picks else int(self.says != "no"))
-        return Decisions(action, np.full(size, self.says != "mumble" or picks))
+        chance = np.full((size, 1), 0.9) if self.says == "mumble" and not picks else None
+        return Decisions(action, np.full(size, self.says != "mumble" or picks), probability=chance)
 
     def wish(self, observations):
         return ["Something with space, please"] * len(observations["slate"]) if self.says == "no" else None
@@ -203,6 +204,7 @@ def test_answers_that_cannot_be_read_are_turns_without_consumption(fan):
     turn = shown(sessions)
     assert not turn.valid.any()
     assert not turn.consumed.any()
+    assert not turn.satisfaction.any()
     np.testing.assert_array_equal(sessions.patience, 1)
 
 

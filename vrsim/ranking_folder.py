@@ -34,6 +34,10 @@ class RankingFolder:
                 f"{path} holds something else than this suite ({min(others)}); choose another one with --out"
             )
         if not (path / ASKED).exists():
+            if any((path / name).is_dir() for name in known):
+                raise ResultsError(
+                    f"{path} has lost its {ASKED}: nobody knows what was asked; choose another one with --out"
+                )
             write_whole(path / ASKED, json.dumps(asked, indent=1).encode())
             return
         try:

@@ -70,6 +70,8 @@ def policy_class(name: str) -> type:
 def _load(kind: str, name: str, known: dict[str, str], base: type) -> type:
     if name not in known:
         raise UnknownNameError(kind, name, known)
+    if not isinstance(known[name], str):
+        raise OptionError(f"{kind} {name!r} must be registered as 'module:Class', found {known[name]!r}")
     module, _, attribute = known[name].partition(":")
     try:
         found = getattr(import_module(module), attribute)

@@ -107,15 +107,18 @@ def run_session_bench(
         for done, (cell, (log, usage)) in enumerate(run_on_ray(_elsewhere, pieces, world, address=ray), 1):
             for (name, model), used in usage.items():
                 ledger.add(name, model, used)
-            write_sessions(log, cells[cell])
+            write_sessions(log, cells[cell], str(cell))
             progress(total - len(missing) + done, total, f"{cell[0]}, seed {cell[1]}")
             ledger.check()
         missing = []
     for done, cell in enumerate(missing, total - len(missing)):
         ledger.check()
         within = _within(progress, done, total, f"{cell[0]}, seed {cell[1]}")
-        write_sessions(_play(world, config, *cell, ledger, within), cells[cell])
-    logs = {name: [read_sessions(cells[name, seed]) for seed in range(config.seeds)] for name in config.policies}
+        write_sessions(_play(world, config, *cell, ledger, within), cells[cell], str(cell))
+    logs = {
+        name: [read_sessions(cells[name, seed], str((name, seed))) for seed in range(config.seeds)]
+        for name in config.policies
+    }
     progress(total, total, "done")
     result = SessionBench(config, _rows(world, logs))
     folder.finish(session_json(result))

@@ -48,6 +48,9 @@ def export_minari(
             f"a Minari data set needs Minari ({error}); install it with pip install 'vrsim[minari]'"
         ) from None
     _check_name(dataset)
+    for name, value, least in (("turns", turns, 1), ("sessions", sessions, 0)):
+        if type(value) is not int or value < least:
+            raise OptionError(f"{name} must be an integer from {least}, found {value!r}")
     env = gym.make(
         "vrsim/Session-v0",
         disable_env_checker=True,
@@ -102,8 +105,11 @@ class _kept_in:
         from minari.storage import get_dataset_path
 
         if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            os.environ[VARIABLE] = str(self._folder)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ResultsError(f"{self._folder} cannot be made: {error}; choose another folder") from error
+            os.environ[VARIABLE] = str(self._folder.resolve())  # Minari joins a relative one to itself
         return Path(get_dataset_path(""))
 
     def __exit__(self, *error: object) -> None:

@@ -1,7 +1,7 @@
 """``epsilon-greedy``: any other policy, with a random candidate here and there."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from vrsim.registry import make_policy
 from vrsim.seeding import derive, generator
 from vrsim.session.engine import Turn
 from vrsim.session.policy import Policy, SessionSetting
+
+if TYPE_CHECKING:
+    from vrsim.models.ledger import Ledger
 
 __all__ = ["EpsilonGreedy"]
 
@@ -40,6 +43,7 @@ class EpsilonGreedy(Policy):
 
     def act(self, observations: Mapping[str, np.ndarray], instructions: Sequence[str]) -> np.ndarray:
         places = self._of.act(observations, instructions)
+        self.unread = self._of.unread
         candidates = observations["candidates"]
         chosen = np.zeros(candidates.shape, bool)
         np.put_along_axis(chosen, places, True, axis=1)
@@ -53,6 +57,9 @@ class EpsilonGreedy(Policy):
         self, observations: Mapping[str, np.ndarray], places: np.ndarray, turn: Turn, rewards: np.ndarray
     ) -> None:
         self._of.learn(observations, places, turn, rewards)
+
+    def account(self, name: str, ledger: "Ledger") -> None:
+        self._of.account(name, ledger)
 
     def about(self) -> dict[str, Any]:
         return self._of.about()

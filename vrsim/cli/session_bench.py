@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,15 @@ def session_bench(
     config: "SessionBenchConfig", folder: Path, budget: "Budget", ray: str | None, unnamed: bool, as_json: bool
 ) -> None:
     """Play policies in sessions and print them."""
-    from vrsim.progress import progress_bar
+    from vrsim.progress import progress_bar, silent
+    from vrsim.registry import make_agent
     from vrsim.session_bench import run_session_bench, session_json
     from vrsim.session_tables import session_tables
 
+    asks = make_agent(config.user).interactive  # a bar would write over the questions
     with going_on(folder, "asked.json", unnamed):
         vrsim.World.load(config.world)  # building it has a bar of its own
-        with progress_bar("sessions") as progress:
+        with nullcontext(silent) if asks else progress_bar("sessions") as progress:
             result = run_session_bench(config, folder, progress, budget, ray)
     if as_json:
         print(json.dumps({"out": str(folder), **session_json(result)}, indent=1))

@@ -45,7 +45,8 @@ def refuse(suite: str | None, given: Mapping[str, Any], asks: Mapping[str, Any])
                 raise OptionError(
                     "--model belongs to --suite; name the model of an agent in --agent us-agent:model=NAME"
                 )
-            raise OptionError(f"--{name} belongs to --suite {' or '.join(BELONGS[name])}")
+            others = " or to --env session" if name == "option" else ""
+            raise OptionError(f"--{name} belongs to --suite {' or '.join(BELONGS[name])}{others}")
         return
     if suite not in SUITES:
         raise UnknownNameError("suite", suite, SUITES)

@@ -133,9 +133,9 @@ class Sessions:
         judged = self.user.judge(position, history, item[:, None])
         interest = mood.interest(self.pool.repetitions(rows, place, mood.memory))
         chance, returning = self._draws.take(rows, 2).T
-        yes = judged.yes[:, 0] & valid
+        yes, both = judged.yes[:, 0] & valid, judged.valid[:, 0] & valid
         consumed = yes & (chance < interest)
-        liking = yes if judged.probability is None else judged.probability[:, 0] * valid
+        liking = yes if judged.probability is None else judged.probability[:, 0] * both
         item = np.where(valid, item, 0)
 
         self.turns[rows] += 1
@@ -155,7 +155,6 @@ class Sessions:
         self.pool.rest(rows[returned])
         self._describe(rows[consumed | returned])
         exhausted = (self.pool.items[rows] > 0).sum(axis=1) < self.config.slate
-        both = valid & judged.valid[:, 0]
         return Turn(slate, repaired, item, consumed, liking * interest, both, left, returned, exhausted)
 
     def _pick(self, position: np.ndarray, history: np.ndarray, slate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
