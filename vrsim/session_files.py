@@ -30,7 +30,7 @@ def write_sessions(log: SessionLog, file: Path, of: str = "") -> None:
 
 
 def read_sessions(file: Path, of: str = "") -> SessionLog:
-    """The turns of a file of ``write_sessions``. Raises ResultsError for anything else, and for turns of another one."""
+    """The turns of a file of ``write_sessions``. Raises ResultsError for anything else, and for turns ``of`` others."""
     try:
         table = pq.read_table(file)
         columns = {name: table[name].combine_chunks() for name in COLUMNS if name != "slate"}
