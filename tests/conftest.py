@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_worker_niceness", "0")  # or they wait for the other processes of pytest-xdist
 
 import numpy as np
 import pyarrow as pa

@@ -70,7 +70,8 @@ def test_the_commands_are_those_of_the_documentation():
     assert {" ".join(words) for words in commands()} == {
         "audit", "report", "bench", "agents", "envs", "doctor", "world build", "world info", "world list",
         "protocols show", "episodes export", "episodes show", "play", "pocket build", "train sft",
-        "train grpo", "train launcher", "train presets", "caption",
+        "train grpo", "train launcher", "train presets", "caption", "augment", "fidelity", "policies",
+        "sessions export", "world publish", "world rebuild",
     }  # fmt: skip
 
 
@@ -262,7 +263,7 @@ def test_the_doctor_says_what_is_there(vrsim_command, tmp_path):
     told = strict_json(vrsim_command("doctor", "--json")[1])
     assert told["versions"]["vrsim"] == vrsim.__version__
     assert told["cache"] == str(tmp_path / "home")
-    assert [row["extra"] for row in told["extras"]] == ["llm", "recbole", "report", "sb3", "train"]
+    assert [row["extra"] for row in told["extras"]] == ["llm", "recbole", "report", "minari", "sb3", "train"]
     for fact in (told["python"], told["cache"], f"numpy {np.__version__}", "[recbole]"):
         assert fact in flat(out)
 
