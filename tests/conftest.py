@@ -166,6 +166,14 @@ def store(tmp_path):
     store.close()
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A cache folder that the tests of a module share: what one of them trained is there for the next."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VRSIM_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 # The command line
 
 

@@ -21,6 +21,7 @@ from vrsim.records import Cell
 from vrsim.world import World
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
+pytestmark = pytest.mark.usefixtures("home")  # workers are used again where it is the same
 
 
 class Mortal(Agent):
@@ -63,14 +64,6 @@ class Equipped(Agent):
 
 class Unequipped(Equipped):
     wants_gpu = False
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    """One for all tests: workers are used again where it is the same."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VRSIM_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -20,16 +20,10 @@ DATA = tiny_data()
 USERS = np.arange(0, 200, 7)
 STILL = Retraining(epochs=1, learning_rate=1e-12)  # the weights do not move
 FULL = Retraining(epochs=5, learning_rate=0.002)  # enough to learn what is added
+
+pytestmark = pytest.mark.usefixtures("home")
 # Nobody but the last user starts with these: RecBole, which numbers items as they appear, must not count them anew.
 EARLY = Additions(np.repeat(np.arange(3), 4), np.array([160, 151, 140, 133] * 3))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    """Trained models are kept here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VRSIM_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
 
 
 @pytest.fixture(scope="module")

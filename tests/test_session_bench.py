@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vrsim import session_bench
+from vrsim.baselines.recommending.fixed import RandomSlate
 from vrsim.errors import OptionError, ResultsError, UnknownNameError
-from vrsim.registry import make_policy
+from vrsim.registry import agent_class, make_policy
 from vrsim.session import Mood, SessionConfig
 from vrsim.session.policy import SessionSetting
 from vrsim.session_bench import SessionBenchConfig, run_session_bench, session_json
@@ -118,6 +119,19 @@ def test_a_stopped_benchmark_goes_on_and_comes_to_the_same(tmp_path, monkeypatch
     assert asked[5:] == ["PopularSlate"] * 2
     with pytest.raises(ResultsError, match="already holds another table: turns is 20 there and 5 now"):
         run_session_bench(SessionBenchConfig(**QUICK, turns=5), tmp_path / "part")
+
+
+def test_turns_with_another_user_or_policy_behind_the_same_name_are_not_reused(tmp_path, monkeypatch):
+    quick = SessionBenchConfig("tiny", ("greedy", "random"), seeds=1, users=3)
+    run_session_bench(quick, tmp_path)
+    played, kept = [], session_bench.play_sessions
+    monkeypatch.setattr(session_bench, "play_sessions", lambda *args, **kw: played.append(args[0]) or kept(*args, **kw))
+    monkeypatch.setattr(RandomSlate, "about", lambda self: {"hash": "trained again"})
+    run_session_bench(quick, tmp_path)
+    assert [type(policy) for policy in played] == [RandomSlate]
+    monkeypatch.setattr(agent_class(quick.user), "about", lambda self: {"hash": "trained again"})
+    with pytest.raises(ResultsError, match="already holds another table: about is"):
+        run_session_bench(quick, tmp_path)
 
 
 def test_the_policies_are_compared_with_greedy_user_by_user(tmp_path):

@@ -23,17 +23,11 @@ from vrsim.worlds import train_recommender
 
 ROWS = ("popularity", "LightGCN", "MMGCN", "SASRec", "SASRec T", "SASRec F", "SASRec + IP")
 
+pytestmark = pytest.mark.usefixtures("home")
+
 
 class Killed(BaseException):
     """Nothing catches it, as nothing catches a kill."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory):
-    """Trained models are kept here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VRSIM_HOME", str(tmp_path_factory.mktemp("home")))
-        yield
 
 
 @pytest.fixture(scope="module")

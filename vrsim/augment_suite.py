@@ -23,7 +23,7 @@ from vrsim.errors import OptionError, UnknownNameError
 from vrsim.last_items import last_ranks
 from vrsim.models.ledger import Ledger
 from vrsim.naming import check_options
-from vrsim.progress import Progress, silent
+from vrsim.progress import Progress, silent, within
 from vrsim.protocols import get_protocol
 from vrsim.ranking_folder import RankingFolder
 from vrsim.recommender.additions import Additions
@@ -113,7 +113,7 @@ def run_augmentation(
     user = SimulatedUser(config.agent, world, config.protocol, ledger=ledger)
     trainings = [(name, seed) for name in config.variants for seed in range(config.seeds)]
     parts = 1 + len(trainings)
-    answers = _ask(folder, user, asked, shown, config.likes, _within(progress, 0, parts, config.agent))
+    answers = _ask(folder, user, asked, shown, config.likes, within(progress, 0, parts, config.agent))
     everyone = np.arange(world.n_users)
     before = folder.ranks(BEFORE, 0, [], world.n_users, lambda: last_ranks(world.recommender, world, everyone))
     added: dict[str, list[Additions]] = {name: [] for name in config.variants}
@@ -121,9 +121,9 @@ def run_augmentation(
     training = Retraining(**config.options)
     everything = {(name, seed): additions(world, answers, name, seed) for name, seed in trainings}
     if ray is not None:
-        _train_on_ray(folder, world, everything, training, ray, _within(progress, 1, parts, "training"))
+        _train_on_ray(folder, world, everything, training, ray, within(progress, 1, parts, "training"))
     for done, ((name, seed), more) in enumerate(everything.items(), 1):
-        part = _within(progress, done, parts, f"{name}, seed {seed}")
+        part = within(progress, done, parts, f"{name}, seed {seed}")
         added[name].append(more)
         make = partial(_ranks, world, more, training, seed, part)
         ranks[name].append(folder.ranks(name, seed, [more.hash], world.n_users, make))
@@ -193,8 +193,3 @@ def _train_on_ray(
     for done, ((name, seed), ranks) in enumerate(run_on_ray(_ranks, pieces, world, address=address), 1):
         folder.ranks(name, seed, [missing[name, seed].hash], world.n_users, lambda ranks=ranks: ranks)
         progress(done, len(pieces), f"{name}, seed {seed}")
-
-
-def _within(progress: Progress, done: int, total: int, name: str) -> Progress:
-    """Progress of one part, as a part of the whole."""
-    return lambda part, whole, what: progress(done + part / max(1, whole), total, f"{name}: {what}")

@@ -13,7 +13,7 @@ from vrsim.episodes import Episodes
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.loop import BATCH, Played, join, play
 from vrsim.models.ledger import Ledger
-from vrsim.progress import Progress, silent
+from vrsim.progress import Progress, silent, within
 from vrsim.protocols import TASKS
 from vrsim.questions import ask, questions_of
 from vrsim.records import COSTS, Cell, Question, RunFolder
@@ -107,7 +107,7 @@ def run_bench(
         for (agent, question), same in cells.items():
             played = []
             for cell, episodes in same:
-                played.append(_play_cell(run, cell, episodes, ledger, _within(progress, cell, done, len(every))))
+                played.append(_play_cell(run, cell, episodes, ledger, within(progress, done, len(every), str(cell))))
                 done += 1
             rows.append(Row(agent, *astuple(question), evaluate(played)))
         progress(done, done, "done")
@@ -170,13 +170,6 @@ def _play_cell(run: RunFolder, cell: Cell, episodes: Episodes, ledger: Ledger, p
         write=lambda played: run.append(cell, played),
         progress=progress,
     )
-
-
-def _within(progress: Progress, cell: Cell, done: int, total: int) -> Progress:
-    """Progress of one cell, as a part of the whole."""
-    what = str(cell)
-    progress(done, total, what)
-    return lambda part, whole, text: progress(done + part / whole, total, what)
 
 
 def _plain(config: BenchConfig) -> dict[str, Any]:

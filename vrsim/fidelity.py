@@ -19,7 +19,7 @@ from vrsim.fidelity_questions import ANSWER, FidelityQuestions, ask_all
 from vrsim.ladder import MODELS, check_shown, make_ladder
 from vrsim.ladder_order import Rung
 from vrsim.models.ledger import Ledger
-from vrsim.progress import Progress, silent
+from vrsim.progress import Progress, silent, within
 from vrsim.protocols import get_protocol
 from vrsim.ranking_folder import RankingFolder
 from vrsim.records import COSTS
@@ -91,7 +91,7 @@ def run_fidelity(
     protocol, users = get_protocol(config.protocol), _users(world, config)
     parts = 1 + len(agents) * config.seeds
     ladder = make_ladder(
-        world, users, config.shown, config.models, config.options, _within(progress, 0, parts, "ladder")
+        world, users, config.shown, config.models, config.options, within(progress, 0, parts, "ladder")
     )
     questions = FidelityQuestions.of(world, ladder)
     folder = RankingFolder(out, _asked(config, world), RESULT, (COSTS,))
@@ -100,7 +100,7 @@ def run_fidelity(
     answers: dict[str, list[np.ndarray]] = {name: [] for name in agents}
     for done, (name, seed) in enumerate(product(agents, range(config.seeds)), 1):
         user = SimulatedUser(name, world, config.protocol, seed=seed, ledger=ledger)
-        ask = partial(ask_all, user, questions, _within(progress, done, parts, f"{name}, seed {seed}"))
+        ask = partial(ask_all, user, questions, within(progress, done, parts, f"{name}, seed {seed}"))
         settings = [world.hash, protocol.hash, questions.hash, name, about[name], seed]
         answers[name].append(folder.column(name, seed, settings, ANSWER, len(questions), ask))
     progress(parts, parts, "comparing")
@@ -160,8 +160,3 @@ def _asked(config: FidelityConfig, world: World) -> dict[str, Any]:
         "models": list(config.models),
         "options": dict(config.options),
     }
-
-
-def _within(progress: Progress, done: int, parts: int, name: str) -> Progress:
-    """Progress of one part, as a part of the whole."""
-    return lambda part, whole, what: progress(done + part / max(1, whole), parts, f"{name}: {what}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from vrsim.errors import DependencyError, EpisodeError, OptionError
 from vrsim.last_items import first_unseen
-from vrsim.progress import Progress, silent
+from vrsim.progress import Progress, silent, within
 from vrsim.recommender import Chance, Popularity
 from vrsim.recommender.recbole_settings import require_recbole
 from vrsim.recommender_options import row_options
@@ -75,7 +75,7 @@ def make_ladder(
     settings, left_out = _settings(world, [name for name in models if name != own], options or {})
     for done, (name, given) in enumerate(settings.items()):
         progress(done, len(settings), f"training {name}")
-        trained = train_recommender(world, name, given, _within(progress, done, settings, name))
+        trained = train_recommender(world, name, given, within(progress, done, len(settings), name))
         slates[name] = first_unseen(trained, world, users, shown)
     slates[POPULARITY] = first_unseen(Popularity(world.popularity), world, users, shown)
     damaged = {f"{own}, {share} % random": _damaged(first, drawn, users, share) for share in DAMAGE}
@@ -138,8 +138,3 @@ def _settings(
         return row_options(rows, source.options if source else {}, options, None), {}
     except DependencyError as error:
         return {}, dict.fromkeys(models, str(error))
-
-
-def _within(progress: Progress, done: int, parts: Mapping[str, Any], name: str) -> Progress:
-    """Progress of one training, as a part of the whole."""
-    return lambda part, whole, what: progress(done + part / max(1, whole), len(parts), f"{name}: {what}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Progress", "progress_bar", "silent"]
+__all__ = ["Progress", "progress_bar", "silent", "within"]
 
 Progress = Callable[[float, float, str], None]
 """Called as ``progress(done, total, what)``; ``what`` names the step or says how it goes."""
@@ -11,6 +11,11 @@ Progress = Callable[[float, float, str], None]
 
 def silent(done: float, total: float, what: str) -> None:
     """The progress of work that nobody watches."""
+
+
+def within(progress: Progress, done: int, parts: int, name: str) -> Progress:
+    """The progress of one of ``parts``, called ``name``, after ``done`` of them, as a part of the whole."""
+    return lambda part, whole, what: progress(done + part / max(1, whole), parts, f"{name}: {what}" if what else name)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from vrsim.errors import OptionError, UnknownNameError
 from vrsim.estimates import Estimate, mean_of_users
 from vrsim.item_tables import table_key
 from vrsim.last_items import METRICS, gains, last_ranks
-from vrsim.progress import Progress, silent
+from vrsim.progress import Progress, silent, within
 from vrsim.published import PublishedRanking, published_ranking
 from vrsim.ranking_folder import RankingFolder
 from vrsim.recommender import Popularity
@@ -108,7 +108,7 @@ def run_ranking(config: RankingConfig, out: Path, progress: Progress = silent) -
             continue
         ranks[row.name] = []
         for seed in range(config.seeds):
-            part = _within(progress, place * config.seeds + seed, total, f"{row.name}, seed {seed}")
+            part = within(progress, place * config.seeds + seed, total, f"{row.name}, seed {seed}")
             model = RecBoleConfig(row.model, options[row.name], seed)
             ranks[row.name].append(_ranks(folder, row.name, allowed.worlds[row.captions], model, users, part))
     progress(total, total, "comparing")
@@ -183,8 +183,3 @@ def _compare(
     ]
     users = values[rows[0].row.name].shape[2]
     return Ranking(config.suite, config.world, config.seeds, users, rows, allowed.left_out, allowed.notes)
-
-
-def _within(progress: Progress, done: int, total: int, name: str) -> Progress:
-    """Progress of one training, as a part of the whole."""
-    return lambda part, whole, what: progress(done + part / max(1, whole), total, f"{name}: {what}")

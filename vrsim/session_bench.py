@@ -1,5 +1,6 @@
 """The benchmark of recommender agents: every policy in sessions with the same simulated users, into one folder."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,7 @@ from vrsim.building import versions
 from vrsim.comparisons import compare_users, holm
 from vrsim.errors import OptionError
 from vrsim.models.ledger import Ledger, Usage
-from vrsim.progress import Progress, silent
+from vrsim.progress import Progress, silent, within
 from vrsim.ranking_folder import RankingFolder
 from vrsim.records import COSTS
 from vrsim.registry import make_agent, make_policy, policies
@@ -93,7 +94,8 @@ def run_session_bench(
     agents, policies and records, and BudgetError once the budget is spent.
     """
     world = World.load(config.world)
-    asked = plain({**asdict(config), "world_hash": world.hash, "vrsim": versions()["vrsim"]})
+    about = {"world_hash": world.hash, "about": make_agent(config.user).about(), "vrsim": versions()["vrsim"]}
+    asked = plain({**asdict(config), **about})
     asked.pop("policies")  # others may be added
     folder = RankingFolder(out, asked, RESULT, (SESSIONS, COSTS))
     ledger = Ledger(out / COSTS, budget.dollars, budget.tokens)
@@ -113,8 +115,8 @@ def run_session_bench(
         missing = []
     for done, cell in enumerate(missing, total - len(missing)):
         ledger.check()
-        within = _within(progress, done, total, f"{cell[0]}, seed {cell[1]}")
-        write_sessions(_play(world, config, *cell, ledger, within), cells[cell], str(cell))
+        part = within(progress, done, total, f"{cell[0]}, seed {cell[1]}")
+        write_sessions(_play(world, config, *cell, ledger, part), cells[cell], str(cell))
     logs = {
         name: [read_sessions(cells[name, seed], str((name, seed))) for seed in range(config.seeds)]
         for name in config.policies
@@ -151,7 +153,8 @@ def _elsewhere(
 
 def _file(folder: RankingFolder, name: str, seed: int) -> Path:
     slug = re.sub(r"[^A-Za-z0-9=,.-]+", "-", name)[:80]
-    return folder.path / SESSIONS / f"{slug}.seed{seed}.{sha256(name.encode()).hexdigest()[:8]}.parquet"
+    policy = json.dumps([name, plain(make_policy(name).about())], sort_keys=True)
+    return folder.path / SESSIONS / f"{slug}.seed{seed}.{sha256(policy.encode()).hexdigest()[:8]}.parquet"
 
 
 def _rows(world: World, logs: Mapping[str, list[SessionLog]]) -> list[SessionRow]:
@@ -165,7 +168,3 @@ def _rows(world: World, logs: Mapping[str, list[SessionLog]]) -> list[SessionRow
         over = {name: Lift(*pair) for name, *pair in zip(others, found, corrected, strict=True)}
     rows = [SessionRow(name, score, over.get(name)) for name, score in scores.items()]
     return sorted(rows, key=lambda row: -np.nan_to_num(row.score.metrics["return"].value))
-
-
-def _within(progress: Progress, done: int, total: int, what: str) -> Progress:
-    return lambda part, whole, text: progress(done + part / max(1, whole), total, what)
