@@ -1,8 +1,9 @@
 """``pocket``: the language model that needs no download, built for one world and kept in the cache folder.
 
 A Qwen2 of 1.7 million parameters whose tokenizer holds each title of the catalog as one token beside byte-level
-pieces, so that any text works. It is trained to name the next title of a history and what the recommender would show,
-and nothing else: it answers through the probabilities of titles. Fine-tuning it is like that of any other causal model.
+pieces, so that any text works. It is trained to find each title as probable after a history as the recommender does, to
+name the one that was taken, and nothing else: it answers through the probabilities of titles. Fine-tuning it is like
+that of any other causal model.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from vrsim.worlds import home
 __all__ = ["CARD", "build_pocket", "load_pocket", "pocket_folder"]
 
 CARD = "vrsim.json"  # in the folder of a model made by vrsim: what it was made for, from what, and how
-FORMAT = 2  # moves when the same world and configuration give another model
+FORMAT = 3  # moves when the same world and configuration give another model
 
 
 def pocket_folder(world: World, config: PocketConfig) -> Path:

@@ -1,4 +1,4 @@
-"""What the pocket model learns from the world's recommender: which titles are alike, and what is recommended when.
+"""What the pocket model learns from the world's recommender: how it scores all titles after a history.
 
 Only moments that the recommender was trained on are asked about, so nothing that is held out can come through.
 """
@@ -11,28 +11,29 @@ from vrsim.progress import Progress
 from vrsim.recommender import CONTEXT
 from vrsim.world import World
 
-__all__ = ["TOP", "Teacher", "ask_recommender"]
+__all__ = ["Teacher", "ask_recommender"]
 
-TOP = 10  # recommended titles of a moment
 MOMENTS = 100_000  # at most this many are asked about
 SCORES = 2**24  # numbers of a batch of scores
-SAMPLED = 6000  # moments whose scores say which titles are alike
+SAMPLED = 6000  # moments whose scores say along which directions all of them lie
+TEMPERED = 1000  # of those, moments that say how sure the recommender may be
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A recommender's opinions."""
+    """A recommender's opinions as D numbers for each moment and each title.
 
-    top: np.ndarray  # int32 (interactions, TOP): recommended before each interaction, best first, 0 = nobody asked
-    likeness: np.ndarray  # float32 (n_items + 1, D): titles that are recommended to the same histories are near
+    ``softmax(states[moments[row]] @ titles[1:].T)`` is how probable it finds each title in place of an interaction. Of
+    a recommender with at most D - 1 factors that is exact; of any other it is the nearest there is of this size.
+    """
+
+    moments: np.ndarray  # int32 (interactions,): row of the states, -1 = nobody asked
+    states: np.ndarray  # float32 (moments, D), each number of mean square 1
+    titles: np.ndarray  # float32 (n_items + 1, D), row 0 is 0
 
 
 def ask_recommender(world: World, size: int, rng: np.random.Generator, progress: Progress) -> Teacher | None:
-    """The opinions of the world's recommender, ``size`` numbers about each title; None if it knows no earlier moments.
-
-    ``likeness`` has the right singular vectors of scores of many histories (what a factor model's item vectors span),
-    for any recommender that scores.
-    """
+    """The opinions of the world's recommender in ``size`` numbers; None if it knows no earlier moments."""
     if world.manifest["recommender"]["kind"] == "candidates":
         return None
     interactions, n_items = world.interactions, world.n_items
@@ -41,35 +42,62 @@ def ask_recommender(world: World, size: int, rng: np.random.Generator, progress:
     t = known - interactions.offsets[owners]
     kept = np.flatnonzero(t >= 1)
     kept = np.sort(rng.permutation(kept)[:MOMENTS])
-    if n_items <= TOP or not len(kept):
+    if not len(kept):
         return None
     rows, owners, t = known[kept], owners[kept], t[kept]
-    sampled = np.zeros(len(rows), bool)
-    sampled[rng.permutation(len(rows))[: min(SAMPLED, SCORES // n_items)]] = True
-    top, scores = np.zeros((len(interactions), TOP), np.int32), []
+
+    def scores(part: np.ndarray | slice) -> np.ndarray:
+        found = world.recommender.score(owners[part], interactions.histories(owners[part], t[part], CONTEXT))
+        return _centred(np.array(found)[:, 1:])
+
     batch = max(1, SCORES // 8 // n_items)
+    sampled = np.sort(rng.permutation(len(rows))[: min(SAMPLED, SCORES // n_items)])
+    seen = np.concatenate([scores(sampled[begin : begin + batch]) for begin in range(0, len(sampled), batch)])
+    mean, directions = _directions(seen, size - 1)
+    spread = np.sqrt(((seen - mean) @ directions.T).var(axis=0)) + 1e-12
+    few = rng.permutation(len(sampled))[:TEMPERED]
+    temperature = _temperature(seen[few], interactions.items[rows[sampled[few]]] - 1)
+
+    states = np.ones((len(rows), 1 + len(directions)), np.float32)
     for begin in range(0, len(rows), batch):
         part = slice(begin, begin + batch)
-        found = np.array(world.recommender.score(owners[part], interactions.histories(owners[part], t[part], CONTEXT)))
-        scores.append(found[sampled[part], 1:])
-        row, seen = interactions.before(owners[part], t[part])
-        found[row, seen], found[:, 0] = -np.inf, -np.inf
-        best = np.argpartition(-found, TOP, axis=1)[:, :TOP]
-        top[rows[part]] = np.where(np.take_along_axis(found, best, axis=1) > -np.inf, best, 0)
+        states[part, 1:] = (scores(part) - mean) @ directions.T / spread
         progress(begin, len(rows), "pocket: asking the recommender")
-    return Teacher(top, _likeness(np.concatenate(scores), size))
+    titles = np.zeros((n_items + 1, states.shape[1]), np.float32)
+    titles[1:] = np.column_stack([mean, directions.T * spread]) / temperature
+    moments = np.full(len(interactions), -1, np.int32)
+    moments[rows] = np.arange(len(rows))
+    return Teacher(moments, states, titles)
 
 
-def _likeness(scores: np.ndarray, size: int) -> np.ndarray:
-    """float32 (items + 1, size), mean square 1 per number; row 0 is 0."""
+def _centred(scores: np.ndarray) -> np.ndarray:
+    """Scores (B, items) with mean 0 over each row's finite ones; 0 where one is not finite."""
+    finite = np.where(np.isfinite(scores), scores, np.nan)
+    return np.nan_to_num(finite - np.nanmean(finite, axis=1, keepdims=True))
+
+
+def _directions(scores: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mean (items,) of scores (B, items), and at most ``most`` orthonormal directions (D, items) from it."""
     from sklearn.utils.extmath import randomized_svd
 
-    finite = np.where(np.isfinite(scores), scores, np.nan)
-    centred = np.nan_to_num(finite - np.nanmean(finite, axis=1, keepdims=True))
-    mean = centred.mean(axis=0)
-    rank = min(size - 1, *centred.shape)
-    _, weights, vectors = randomized_svd(centred - mean, rank, random_state=0)
-    columns = np.concatenate([mean[None], vectors * weights[:, None] / np.sqrt(len(scores))]).T
-    found = np.zeros((len(columns) + 1, size), np.float32)
-    found[1:, : columns.shape[1]] = columns / max(1e-12, np.sqrt((columns**2).mean()))
-    return found
+    mean = scores.mean(axis=0)
+    _, _, directions = randomized_svd(scores - mean, min(most, *scores.shape), random_state=0)
+    return mean, directions
+
+
+def _temperature(scores: np.ndarray, taken: np.ndarray) -> float:
+    """The one at which the softmax of scores (B, items) makes what was ``taken`` int64 (B,) most probable.
+
+    Recommenders score on scales of their own; this makes probabilities of them.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    unit = scores.std() + 1e-12
+    own = scores[np.arange(len(scores)), taken]
+
+    def surprise(power: float) -> float:
+        scale = 10**power * unit
+        return float((logsumexp(scores / scale, axis=1) - own / scale).mean())
+
+    return float(10 ** minimize_scalar(surprise, bounds=(-2, 2), method="bounded").x * unit)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vrsim.errors import ModelError, OptionError
-from vrsim.models.pocket_teacher import TOP, Teacher, ask_recommender
+from vrsim.models.pocket_teacher import Teacher, ask_recommender
 from vrsim.progress import Progress
 from vrsim.seeding import generator
 from vrsim.text.quoting import quote
@@ -31,7 +31,8 @@ PHRASE = 6  # characters of a phrase at least
 WINDOW, BATCH = 50, 64  # titles of a training sequence, sequences of a step
 PASSES, FEWEST, MOST = 12, 300, 2000  # over all histories; steps at least and at most
 SPREAD = 0.08  # standard deviation of new weights: so narrow a model learns nothing for long from the usual 0.02
-FORGET = 0.2  # at most this share of a window is left out: what came in between may be missing
+TAKEN = 0.3  # weight of what was taken beside what the recommender finds probable
+FORGET = 0.1  # at most this share of a window is left out: what came in between may be missing
 CHECKS = 12  # evenly spaced looks at the validation loss; the best weights are kept
 VALIDATED = 2000  # at most this many users
 
@@ -110,8 +111,8 @@ def train(world: World, config: PocketConfig, progress: Progress) -> "tuple[Qwen
     """The model, its tokenizer and a report; trained on what the recommender of ``world`` may see.
 
     The last of those interactions of each user is left for validation, as RecBole leaves it. A training sequence is the
-    template ``titles`` over a window of the history. After each title the loss is that of the next one, and that of the
-    titles which the recommender would show (vrsim.models.pocket_teacher), where it can say.
+    template ``titles`` over a window of the history. After each title the loss is the divergence from what the
+    recommender finds probable there (vrsim.models.pocket_teacher), where it can say, and that of the next title.
     """
     torch = import_torch()
 
@@ -132,8 +133,8 @@ def train(world: World, config: PocketConfig, progress: Progress) -> "tuple[Qwen
         torch.manual_seed(config.seed)
         model = _make(len(tokenizer), config, tokenizer)
         if teacher is not None:
-            _place(model, tokens, teacher.likeness)
-        report = _fit(model, histories, config, progress)
+            _place(model, tokens, teacher.titles)
+        report = _fit(model, histories, _Losses(tokens, teacher), config, progress)
     parameters = sum(weight.numel() for weight in model.parameters())
     return model.eval(), tokenizer, {"parameters": parameters, "vocabulary": len(tokenizer), **report}
 
@@ -159,11 +160,11 @@ def _make(vocabulary: int, config: PocketConfig, tokenizer: Any) -> "Qwen2ForCau
     return Qwen2ForCausalLM(shape)
 
 
-def _place(model: "Qwen2ForCausalLM", tokens: np.ndarray, likeness: np.ndarray) -> None:
-    """Let titles that the recommender finds alike start near each other."""
+def _place(model: "Qwen2ForCausalLM", tokens: np.ndarray, titles: np.ndarray) -> None:
+    """Let titles that the recommender finds alike start near each other; its numbers are float32 (n_items + 1, D)."""
     import torch
 
-    ids = torch.from_numpy(tokens[1:])
+    ids, likeness = torch.from_numpy(tokens[1:]), titles / (np.sqrt((titles[1:] ** 2).mean()) + 1e-12)
     with torch.no_grad():
         weights = model.model.embed_tokens.weight
         weights[ids] *= 0.1
@@ -178,8 +179,7 @@ class _Histories:
     ) -> None:
         interactions = world.interactions
         self._tokens = tokens[interactions.items]  # int64 (interactions,)
-        nobody = np.zeros((len(interactions), TOP), np.int32)
-        self._shown = tokens[nobody if teacher is None else teacher.top]  # int64 (interactions, TOP), 0 = unknown
+        self._moments = np.full(len(interactions), -1) if teacher is None else teacher.moments
         self._begin, self._end = interactions.offsets[:-1], interactions.offsets[1:] - world.holdout - 1
         self._before, self._rng = before, rng
         self.size = len(before) + WINDOW
@@ -190,8 +190,8 @@ class _Histories:
         return max(1, int(lengths.sum() / WINDOW + len(lengths) / 2) // BATCH) if len(lengths) else 0
 
     def batches(self) -> Any:
-        """One pass: tokens and targets int64 (BATCH, size), -100 = no loss, and what the recommender shows in place of
-        each target, int64 (BATCH, size, TOP), 0 = unknown. Each title is a target at most once.
+        """One pass: tokens and targets int64 (BATCH, size), -100 = no loss, and the teacher's moment of each target,
+        int64 (BATCH, size), -1 = it was not asked. Each title is a target at most once.
         """
         starts, ends = [], []
         for begin, end in zip(self._begin.tolist(), self._end.tolist(), strict=True):
@@ -205,7 +205,7 @@ class _Histories:
 
     def _rows(self, windows: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         tokens = np.zeros((len(windows), self.size), np.int64)
-        shown = np.zeros((*tokens.shape, TOP), np.int64)
+        moments = np.full(tokens.shape, -1, np.int64)
         targets = np.full(tokens.shape, -100, np.int64)
         lead = len(self._before)
         for row, (start, end) in enumerate(windows):
@@ -216,12 +216,12 @@ class _Histories:
             tokens[row, lead : lead + len(kept)] = self._tokens[kept]
             new = kept >= start
             targets[row, lead : lead + len(kept)] = np.where(new, self._tokens[kept], -100)
-            shown[row, lead : lead + len(kept)] = np.where(new[:, None], self._shown[kept], 0)
-        return tokens, targets, shown
+            moments[row, lead : lead + len(kept)] = np.where(new, self._moments[kept], -1)
+        return tokens, targets, moments
 
     def validation(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Token ids int64 (users, size), where the last known one stands int64 (users,), the next title, and what the
-        recommender shows in place of it, int64 (users, TOP).
+        """Token ids int64 (users, size), where the last known one stands int64 (users,), the next title, and the
+        teacher's moment of it, -1 = it was not asked.
         """
         users = np.flatnonzero(self._end - self._begin >= 1)
         users = users[np.linspace(0, len(users) - 1, min(len(users), VALIDATED)).astype(np.int64)]
@@ -232,10 +232,36 @@ class _Histories:
             known = self._tokens[max(begin, end - WINDOW) : end]
             tokens[row, len(self._before) : len(self._before) + len(known)] = known
             last[row] = len(self._before) + len(known) - 1
-        return tokens, last, self._tokens[self._end[users]], self._shown[self._end[users]]
+        return tokens, last, self._tokens[self._end[users]], self._moments[self._end[users]]
 
 
-def _fit(model: "Qwen2ForCausalLM", histories: _Histories, config: PocketConfig, progress: Progress) -> dict[str, Any]:
+class _Losses:
+    """The mean losses of predicted next titles, in nats: by what was taken, and by what the recommender thinks."""
+
+    def __init__(self, tokens: np.ndarray, teacher: Teacher | None) -> None:
+        import torch
+
+        self._ids = torch.from_numpy(tokens[1:])
+        self._states, self._titles = (
+            (None, None) if teacher is None else map(torch.from_numpy, (teacher.states, teacher.titles[1:]))
+        )
+
+    def __call__(self, logits: Any, targets: Any, moments: Any) -> tuple[Any, Any]:
+        """``logits`` (B, vocabulary), ``targets`` tokens int64 (B,), ``moments`` int64 (B,), -1 = nobody was asked."""
+        import torch
+        from torch.nn.functional import cross_entropy, kl_div
+
+        asked = moments >= 0
+        if self._states is None or not asked.any():
+            return cross_entropy(logits, targets), torch.zeros(())
+        found = torch.log_softmax(logits[asked][:, self._ids], -1)  # (asked, items)
+        taught = torch.log_softmax(self._states[moments[asked]] @ self._titles.T, -1)
+        return cross_entropy(logits, targets), kl_div(found, taught, reduction="batchmean", log_target=True)
+
+
+def _fit(
+    model: "Qwen2ForCausalLM", histories: _Histories, losses: _Losses, config: PocketConfig, progress: Progress
+) -> dict[str, Any]:
     """Train, keep the weights with the best validation loss, and report it."""
     import torch
 
@@ -246,14 +272,15 @@ def _fit(model: "Qwen2ForCausalLM", histories: _Histories, config: PocketConfig,
     optimizer = torch.optim.AdamW(groups, lr=2e-3, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps + 1, pct_start=0.1)
     checks = set(np.linspace(0, steps, CHECKS + 1).astype(int).tolist()[1:])
-    best, told, kept, done = np.inf, np.inf, {}, 0
+    best, told, kept, done = np.inf, (np.inf, np.inf), {}, 0
     model.train()
     while done < steps:
         for batch in histories.batches():
-            tokens, targets, shown = map(torch.from_numpy, batch)
+            tokens, targets, moments = map(torch.from_numpy, batch)
             asked = targets[:, 1:] >= 0
             hidden = model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
-            loss = sum(_losses(model.lm_head(hidden[asked]), targets[:, 1:][asked], shown[:, 1:][asked]))
+            taken, taught = losses(model.lm_head(hidden[asked]), targets[:, 1:][asked], moments[:, 1:][asked])
+            loss = TAKEN * taken + taught
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -262,37 +289,27 @@ def _fit(model: "Qwen2ForCausalLM", histories: _Histories, config: PocketConfig,
             done += 1
             progress(done, steps, f"pocket: loss {loss.item():.2f}")
             if done in checks:
-                next_title, likely = _validate(model, histories)
-                if next_title + likely < best:
-                    best, told = next_title + likely, next_title
+                found = _validate(model, histories, losses)
+                if TAKEN * found[0] + found[1] < best:
+                    best, told = TAKEN * found[0] + found[1], found
                     kept = {name: value.clone() for name, value in model.state_dict().items()}
             if done == steps:
                 break
     model.load_state_dict(kept)
-    return {"steps": steps, "validation_loss": round(told, 4)}
+    return {"steps": steps, "validation_loss": round(told[0], 4), "divergence": round(told[1], 4)}
 
 
-def _losses(logits: Any, target: Any, shown: Any) -> tuple[Any, Any]:
-    """Mean losses in nats: of the next titles int64 (B,), and of those shown instead, int64 (B, TOP), 0 = unknown."""
+def _validate(model: "Qwen2ForCausalLM", histories: _Histories, losses: _Losses) -> tuple[float, float]:
+    """Both losses after each validated user's history."""
     import torch
 
-    weights = torch.log_softmax(logits, -1)  # (B, vocabulary)
-    known = shown > 0
-    likely = (weights.gather(1, shown) * known).sum() / known.sum().clamp(min=1)
-    return -weights.gather(1, target[:, None]).mean(), -likely
-
-
-def _validate(model: "Qwen2ForCausalLM", histories: _Histories) -> tuple[float, float]:
-    """Both mean losses after each validated user's history."""
-    import torch
-
-    tokens, last, target, shown = map(torch.from_numpy, histories.validation())
+    tokens, last, target, moments = map(torch.from_numpy, histories.validation())
     model.eval()
     logits = []
     with torch.inference_mode():
         for part in torch.arange(len(tokens)).split(256):
             hidden = model.model(input_ids=tokens[part]).last_hidden_state[torch.arange(len(part)), last[part]]
             logits.append(model.lm_head(hidden))
-        losses = _losses(torch.cat(logits), target, shown)
+        taken, taught = losses(torch.cat(logits), target, moments)
     model.train()
-    return float(losses[0]), float(losses[1])
+    return float(taken), float(taught)

@@ -174,7 +174,10 @@ class Sessions:
         self._taken_count[rows] += 1
         self.pool.tire(rows, self._masks[item], self._recent[rows, 0])
         for table, new in ((self.history, item), (self._recent, self._masks[item])):
-            table[rows] = np.column_stack([table[rows, 1:], new])
+            own = table[rows]
+            own[:, :-1] = own[:, 1:]
+            own[:, -1] = new
+            table[rows] = own
         recent = self._recent[rows]
         if self.config.rescore:
             self.pool.rescore(rows, self.position[rows], self.history[rows], self._taken[rows], recent)

@@ -65,10 +65,14 @@ class Pool:
         upcoming = self._world.candidates[self._source[rows], np.minimum(self._next[rows], last)]
         upcoming = np.where(self._next[rows] <= last, upcoming, 0)
         self._next[rows] += 1
-        kept = np.arange(self._config.candidates) + (np.arange(self._config.candidates) >= places[:, None])
+        here, others = np.arange(len(rows))[:, None], np.arange(self._config.candidates - 1)
+        kept = others + (others >= places[:, None])
         lately = np.bitwise_count(self._masks[upcoming][:, None] & recent).sum(axis=1, dtype=np.uint16)
-        for table, new in ((self.items, upcoming), (self.shown, np.zeros(len(rows), np.int64)), (self._lately, lately)):
-            table[rows] = np.take_along_axis(np.column_stack([table[rows], new]), kept, axis=1)
+        for table, new in ((self.items, upcoming), (self.shown, 0), (self._lately, lately)):
+            own = table[rows]
+            own[:, :-1] = own[here, kept]
+            own[:, -1] = new
+            table[rows] = own
 
     def rescore(
         self,
