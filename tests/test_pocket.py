@@ -9,7 +9,8 @@ import vrsim
 from vrsim.errors import ModelError, OptionError
 from vrsim.models.model import Prompt, Sampling
 from vrsim.models.pocket import CARD, build_pocket, load_pocket, pocket_folder, read_card
-from vrsim.models.pocket_training import PocketConfig, make_tokenizer, title_token, train
+from vrsim.models.pocket_tokenizer import make_tokenizer, title_token
+from vrsim.models.pocket_training import PocketConfig, train
 from vrsim.progress import silent
 from vrsim.testing import without_future
 from vrsim.text.templates import US_AGENT

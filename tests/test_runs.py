@@ -122,6 +122,12 @@ def test_a_folder_without_a_manifest_is_no_run(tmp_path):
             read_run(folder)
 
 
+def test_the_folder_of_another_command_is_no_run(tmp_path):
+    (tmp_path / "asked.json").write_text("{}")
+    with pytest.raises(ResultsError, match=r"is not a run: it holds the table of another command.*vrsim bench"):
+        read_run(tmp_path)
+
+
 @pytest.mark.parametrize("key", ["config", "finished", "world_hash", "episodes"])
 def test_a_manifest_that_lacks_something_is_damaged(damaged, key):
     manifest = json.loads((damaged / "manifest.json").read_text(encoding="utf-8"))

@@ -192,3 +192,21 @@ def test_sessions_become_a_minari_data_set_that_makes_the_environment_again(tmp_
         export_minari("tiny", world="tiny", folder=tmp_path)
     with pytest.raises(OptionError, match="100 test users for a session each, fewer than 101"):
         export_minari("other-v0", world="tiny", sessions=101, folder=tmp_path)
+
+
+def test_a_minari_data_set_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    minari = pytest.importorskip("minari", reason="the extra vrsim[minari] is not installed")
+    from vrsim.session_minari import export_minari
+
+    kept = minari.create_dataset_from_buffers
+
+    def full(name, *args, **options):
+        kept(name, *args, **options)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(minari, "create_dataset_from_buffers", full)
+    with pytest.raises(ResultsError, match=r"greedy-v0 could not be written: .*No space left"):
+        export_minari("tiny/greedy-v0", world="tiny", sessions=2, folder=tmp_path)
+    assert not (tmp_path / "tiny" / "greedy-v0").exists()
+    monkeypatch.setattr(minari, "create_dataset_from_buffers", kept)
+    assert export_minari("tiny/greedy-v0", world="tiny", sessions=2, folder=tmp_path).exists()

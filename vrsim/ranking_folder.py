@@ -12,7 +12,7 @@ import numpy as np
 from vrsim.errors import ResultsError
 from vrsim.whole_files import write_whole
 
-__all__ = ["RankingFolder"]
+__all__ = ["ASKED", "RankingFolder"]
 
 ASKED, RESULT, CELLS = "asked.json", "ranking.json", "cells"
 

@@ -10,6 +10,7 @@ from vrsim.episode_files import read_episodes
 from vrsim.episodes import Episodes
 from vrsim.errors import ResultsError
 from vrsim.loop import Played
+from vrsim.ranking_folder import ASKED
 from vrsim.records import MANIFEST, Cell, Question, episodes_file
 from vrsim.rows import read_rows, to_played
 from vrsim.world import World
@@ -41,7 +42,10 @@ def read_run(path: Path, world: World | None = None) -> Run:
         agents, seeds = config["agents"], config["seeds"]
         questions = [(*Question.from_key(key), found) for key, found in manifest["episodes"].items()]
     except FileNotFoundError:
-        raise ResultsError(f"{path} is not a run: it has no {MANIFEST}. Make one with `vrsim bench --out`") from None
+        other = "holds the table of another command, which prints it again" if (path / ASKED).exists() else ""
+        raise ResultsError(
+            f"{path} is not a run: it {other or f'has no {MANIFEST}'}. Make one with `vrsim bench --out`"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{file} is damaged ({error!r})") from error
     if not finished:

@@ -1,8 +1,10 @@
 """Sessions as a Minari data set: what an offline learner needs, with the environment to evaluate it in."""
 
 import os
+import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +72,7 @@ def export_minari(
         for number in range(sessions or total):
             buffers.append(_play(env, played, number, derive(seed, "minari", number) % 2**31))
             progress(number + 1, sessions or total, "sessions")
-        with warnings.catch_warnings():
+        with _whole_or_gone(root / dataset), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".* is set to None", UserWarning)  # who publishes it says who made it
             minari.create_dataset_from_buffers(
                 dataset,
@@ -93,6 +95,18 @@ def _check_name(dataset: str) -> None:
         version = None
     if version is None:
         raise OptionError(f"expected the name of a Minari data set, as vrsim/ml-100k/greedy-v0, found {dataset!r}")
+
+
+@contextmanager
+def _whole_or_gone(target: Path) -> Iterator[None]:
+    """What a block writes there is deleted if it does not end well."""
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ResultsError(f"{target} could not be written: {error}; nothing of it was kept") from error
+        raise
 
 
 class _kept_in:

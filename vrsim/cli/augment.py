@@ -13,6 +13,7 @@ from rich.markup import escape
 import vrsim
 from vrsim.cli.app import Json, app, out_console, read_settings
 from vrsim.cli.suites import going_on, print_tables
+from vrsim.ranking_folder import ASKED
 
 __all__ = ["augment"]
 
@@ -72,7 +73,7 @@ def augment(
     config = AugmentConfig(world, agent, users, protocol, shown, likes, read_settings(option), tuple(row), seeds)
     asks = make_agent(agent).interactive  # a bar would write over the questions
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S-%f")
-    with going_on(folder, "asked.json", out is None):
+    with going_on(folder, ASKED, out is None):
         vrsim.World.load(world)  # building it has a bar of its own
         with nullcontext(silent) if asks else progress_bar("augment") as progress:
             result = run_augmentation(config, folder, progress, limits, "" if ray == "local" else ray)

@@ -12,6 +12,7 @@ from rich.markup import escape
 import vrsim
 from vrsim.cli.app import Json, app, out_console, read_settings
 from vrsim.cli.suites import going_on, print_left_out, print_tables
+from vrsim.ranking_folder import ASKED
 
 __all__ = ["fidelity"]
 
@@ -61,7 +62,7 @@ def fidelity(
     models = MODELS if model is None else tuple(model)
     config = FidelityConfig(tuple(agent), world, protocol, users, seeds, shown, models, read_settings(option))
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S-%f")
-    with going_on(folder, "asked.json", out is None):
+    with going_on(folder, ASKED, out is None):
         vrsim.World.load(world)  # building it has a bar of its own
         with progress_bar("fidelity") as progress:
             result = run_fidelity(config, folder, progress, Budget(budget, token_budget))

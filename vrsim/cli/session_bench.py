@@ -12,6 +12,7 @@ import vrsim
 from vrsim.cli.app import out_console
 from vrsim.cli.suites import going_on, print_tables
 from vrsim.errors import OptionError, UnknownNameError
+from vrsim.ranking_folder import ASKED
 
 if TYPE_CHECKING:
     from vrsim.bench import Budget
@@ -44,7 +45,7 @@ def session_bench(
     from vrsim.session_tables import session_tables
 
     asks = make_agent(config.user).interactive  # a bar would write over the questions
-    with going_on(folder, "asked.json", unnamed):
+    with going_on(folder, ASKED, unnamed):
         vrsim.World.load(config.world)  # building it has a bar of its own
         with nullcontext(silent) if asks else progress_bar("sessions") as progress:
             result = run_session_bench(config, folder, progress, budget, ray)

@@ -11,6 +11,7 @@ from rich.markup import escape
 import vrsim
 from vrsim.cli.app import err_console, out_console
 from vrsim.errors import OptionError, UnknownNameError
+from vrsim.ranking_folder import ASKED
 
 if TYPE_CHECKING:
     from vrsim.bench import BenchConfig, Budget
@@ -127,7 +128,7 @@ def ranking(config: "RankingConfig", folder: Path, unnamed: bool, as_json: bool)
     from vrsim.recommender_suite import ranking_json, run_ranking
     from vrsim.tables import ranking_tables
 
-    with going_on(folder, "asked.json", unnamed):
+    with going_on(folder, ASKED, unnamed):
         vrsim.World.load(config.world)  # building it has a bar of its own
         with progress_bar(config.suite) as progress:
             result = run_ranking(config, folder, progress)
