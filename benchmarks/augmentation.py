@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from vrsim.augmentation import asked_users, shown_items
-from vrsim.augmented_rows import next_items
+from vrsim.augmentation.asking import asked_users, shown_items
+from vrsim.augmentation.rows import next_items
 from vrsim.protocols import get_protocol
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World

@@ -15,9 +15,9 @@ from vrsim.naming import parse_name
 from vrsim.registry import make_policy, policies
 from vrsim.seeding import derive
 from vrsim.session.config import make_session
+from vrsim.session.loop import play_sessions
+from vrsim.session.metrics import METRICS, score_sessions, user_columns
 from vrsim.session.policy import SessionSetting
-from vrsim.session_loop import play_sessions
-from vrsim.session_metrics import METRICS, score_sessions, user_columns
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 

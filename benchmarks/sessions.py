@@ -67,9 +67,9 @@ def play(folder: Path, users: int) -> dict[str, float | int]:
     from vrsim.protocols import get_protocol
     from vrsim.registry import make_policy
     from vrsim.session import Mood, SessionConfig
+    from vrsim.session.files import write_sessions
+    from vrsim.session.loop import play_sessions
     from vrsim.session.policy import SessionSetting
-    from vrsim.session_files import write_sessions
-    from vrsim.session_loop import play_sessions
     from vrsim.simulated_user import SimulatedUser
     from vrsim.world import World
 

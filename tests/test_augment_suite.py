@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vrsim import augment_suite, registry
+from vrsim import registry
 from vrsim.agent import Agent, Decisions
-from vrsim.augment_suite import AugmentConfig, augmentation_json, run_augmentation
-from vrsim.augmentation import VARIANTS, asked_users
+from vrsim.augmentation import suite as augment_suite
+from vrsim.augmentation.asking import VARIANTS, asked_users
+from vrsim.augmentation.suite import AugmentConfig, augmentation_json, run_augmentation
 from vrsim.comparisons import holm
 from vrsim.errors import OptionError, ResultsError, UnknownNameError
 from vrsim.last_items import METRICS, gains, last_ranks

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vrsim.augmentation import (
+from vrsim.augmentation.asking import (
     DISLIKE,
     LIKE,
     UNREADABLE,
@@ -16,6 +16,7 @@ from vrsim.augmentation import (
     read_answers,
     shown_items,
 )
+from vrsim.augmentation.retraining import Retraining, retrain
 from vrsim.building import BuildConfig, build
 from vrsim.episodes import split_users
 from vrsim.errors import EpisodeError, OptionError, WorldError
@@ -23,7 +24,6 @@ from vrsim.interactions import Interactions
 from vrsim.protocols import get_protocol
 from vrsim.recommender import ItemTransitions
 from vrsim.recommender.additions import Additions, with_additions
-from vrsim.retraining import Retraining, retrain
 from vrsim.simulated_user import Judged
 from vrsim.world import World
 

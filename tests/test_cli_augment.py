@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vrsim import augment_suite
+from vrsim.augmentation import suite as augment_suite
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from tests.judges import JUDGES
 from vrsim import estimates
-from vrsim.fidelity import FidelityConfig, fidelity_json, run_fidelity
+from vrsim.fidelity.suite import FidelityConfig, fidelity_json, run_fidelity
 from vrsim.registry import register_agent
 
 WORDS = (
@@ -79,7 +79,7 @@ def test_it_says_how_to_go_on(vrsim_command, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("vrsim.fidelity.ask_all", stop)
+        patch.setattr("vrsim.fidelity.suite.ask_all", stop)
         code, _, err = vrsim_command(*WORDS)
     assert code == 130
     assert "the same command with --out runs/" in flat(err)

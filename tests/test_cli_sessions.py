@@ -6,7 +6,7 @@ import pytest
 
 from vrsim.cli.app import app
 from vrsim.registry import list_policies
-from vrsim.session_bench import SessionBenchConfig, run_session_bench, session_json
+from vrsim.session.bench import SessionBenchConfig, run_session_bench, session_json
 
 BENCH = ("bench", "--env", "session", "--world", "tiny", "--agent", "greedy", "--agent", "random")
 QUICK = ("--users", 20, "--seeds", 2, "--turns", 6, "--option", "boredom=0.3")

@@ -8,14 +8,15 @@ import pytest
 from scipy.stats import kendalltau
 
 from tests.judges import JUDGES
-from vrsim import estimates, fidelity, registry
+from vrsim import estimates, registry
 from vrsim.comparisons import holm
 from vrsim.episodes import split_users
 from vrsim.errors import EpisodeError, OptionError, ResultsError, UnknownNameError
-from vrsim.fidelity import BESIDE, FidelityConfig, fidelity_json, run_fidelity
-from vrsim.fidelity_questions import FidelityQuestions, ask_all
-from vrsim.ladder import make_ladder
-from vrsim.ladder_order import tau_b
+from vrsim.fidelity import suite as fidelity
+from vrsim.fidelity.ladder import make_ladder
+from vrsim.fidelity.order import tau_b
+from vrsim.fidelity.questions import FidelityQuestions, ask_all
+from vrsim.fidelity.suite import BESIDE, FidelityConfig, fidelity_json, run_fidelity
 from vrsim.protocols import get_protocol
 from vrsim.registry import register_agent
 from vrsim.simulated_user import SimulatedUser

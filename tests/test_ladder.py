@@ -8,7 +8,7 @@ import pytest
 
 from vrsim.building import BuildConfig, make_world
 from vrsim.errors import EpisodeError, OptionError, UnknownNameError
-from vrsim.ladder import DEPTH, ORACLE, make_ladder
+from vrsim.fidelity.ladder import DEPTH, ORACLE, make_ladder
 from vrsim.last_items import gains, last_ranks
 from vrsim.recommender import Popularity
 from vrsim.worlds import train_recommender

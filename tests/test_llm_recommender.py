@@ -13,8 +13,8 @@ from vrsim.errors import OptionError
 from vrsim.models.ledger import Ledger
 from vrsim.registry import make_policy
 from vrsim.session import FEATURES, SessionConfig
+from vrsim.session.loop import play_sessions
 from vrsim.session.policy import SessionSetting
-from vrsim.session_loop import play_sessions
 from vrsim.simulated_user import SimulatedUser
 from vrsim.testing_policies import PolicyContract
 from vrsim.text.replies import labels_of

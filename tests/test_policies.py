@@ -12,8 +12,8 @@ from vrsim.baselines.recommending.ranked import GREEDY, RULES, lead_and_rest
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.registry import make_policy, policies
 from vrsim.session import FEATURES, SessionConfig, Sessions
+from vrsim.session.loop import play_sessions
 from vrsim.session.policy import SessionSetting
-from vrsim.session_loop import play_sessions
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 

@@ -17,8 +17,8 @@ from vrsim.baselines.recommending.slateq import Memory, best_slate
 from vrsim.errors import DependencyError, OptionError, UnknownNameError
 from vrsim.registry import make_policy
 from vrsim.session import SessionConfig
+from vrsim.session.loop import play_sessions
 from vrsim.session.policy import SessionSetting
-from vrsim.session_loop import play_sessions
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 

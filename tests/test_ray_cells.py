@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from tests.chat_server import ChatServer, Reply
-from vrsim import ray_cells, ray_connect, registry
+from vrsim import registry
 from vrsim.agent import Agent, Decisions
 from vrsim.bench import BenchConfig, Budget, as_json, run_bench
+from vrsim.cluster import cells as ray_cells
+from vrsim.cluster import connect as ray_connect
+from vrsim.cluster.worker import Job, play_job
 from vrsim.episodes import make_episodes
 from vrsim.errors import BudgetError, DecisionError, OptionError, ResultsError
 from vrsim.models.ledger import Ledger
-from vrsim.ray_worker import Job, play_job
 from vrsim.records import Cell
 from vrsim.world import World
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from vrsim import registry
-from vrsim.augment_suite import AugmentConfig, augmentation_json, run_augmentation
+from vrsim.augmentation.suite import AugmentConfig, augmentation_json, run_augmentation
 from vrsim.bench import Budget
 from vrsim.errors import BudgetError, DecisionError
 from vrsim.models.ledger import Usage
+from vrsim.session.bench import SessionBenchConfig, run_session_bench, session_json
 from vrsim.session.policy import Policy
-from vrsim.session_bench import SessionBenchConfig, run_session_bench, session_json
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 

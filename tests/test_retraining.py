@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from vrsim.augmentation.retraining import Retraining, retrain
 from vrsim.building import BuildConfig, build
 from vrsim.interactions import Interactions
 from vrsim.recommender.additions import Additions
-from vrsim.retraining import Retraining, retrain
 from vrsim.tiny import tiny_data
 from vrsim.world import World
 

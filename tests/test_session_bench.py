@@ -5,16 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from vrsim import session_bench
 from vrsim.baselines.recommending.fixed import RandomSlate
 from vrsim.errors import OptionError, ResultsError, UnknownNameError
 from vrsim.registry import agent_class, make_policy
 from vrsim.session import Mood, SessionConfig
+from vrsim.session import bench as session_bench
+from vrsim.session.bench import SessionBenchConfig, run_session_bench, session_json
+from vrsim.session.files import read_sessions, write_sessions
+from vrsim.session.loop import play_sessions
+from vrsim.session.metrics import METRICS, score_sessions, user_columns
 from vrsim.session.policy import SessionSetting
-from vrsim.session_bench import SessionBenchConfig, run_session_bench, session_json
-from vrsim.session_files import read_sessions, write_sessions
-from vrsim.session_loop import play_sessions
-from vrsim.session_metrics import METRICS, score_sessions, user_columns
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 
@@ -168,7 +168,7 @@ def test_what_cannot_be_played_is_refused_at_once(changes, error, words):
 
 def test_sessions_become_a_minari_data_set_that_makes_the_environment_again(tmp_path, monkeypatch):
     minari = pytest.importorskip("minari", reason="the extra vrsim[minari] is not installed")
-    from vrsim.session_minari import export_minari
+    from vrsim.session.minari import export_minari
 
     folder = export_minari("vrsim/tiny/greedy-v0", world="tiny", options={"slate": 3}, sessions=4, folder=tmp_path)
     assert folder == tmp_path / "vrsim" / "tiny" / "greedy-v0"
@@ -196,7 +196,7 @@ def test_sessions_become_a_minari_data_set_that_makes_the_environment_again(tmp_
 
 def test_a_minari_data_set_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     minari = pytest.importorskip("minari", reason="the extra vrsim[minari] is not installed")
-    from vrsim.session_minari import export_minari
+    from vrsim.session.minari import export_minari
 
     kept = minari.create_dataset_from_buffers
 

@@ -85,7 +85,7 @@ def run_bench(
 
     Calling it again with the same arguments goes on where it stopped, also with another ``budget``. ``ray`` is the
     address of a Ray cluster to play on, "" = one of this machine, None = in this process; the records are the same,
-    see vrsim.ray_cells. Raises the errors of worlds, agents and records, and BudgetError once the budget is spent.
+    see vrsim.cluster.cells. Raises the errors of worlds, agents and records, and BudgetError once the budget is spent.
     """
     world = World.load(config.world)
     about = {name: make_agent(name).about() for name in config.agents}  # a misspelt name costs no minutes either
@@ -100,7 +100,7 @@ def run_bench(
     with RunFolder.open(out, _plain(config), _facts(world, made) | {"agents": about}) as run:
         ledger = Ledger(out / COSTS, budget.dollars, budget.tokens)
         if ray is not None:
-            from vrsim.ray_cells import play_on_ray
+            from vrsim.cluster.cells import play_on_ray
 
             play_on_ray(run, every, ledger, address=ray, progress=progress)
             progress = silent  # what was recorded there is now read

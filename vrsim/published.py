@@ -149,7 +149,7 @@ RANKINGS = (
 )
 
 # SASRec with the captions of the IP Agent, trained again with what the US Agent of 8,000 cold users said of its top 10;
-# the names are those of vrsim.augmentation.
+# the names are those of vrsim.augmentation.asking.
 AUGMENTED = (
     _ranking("nothing added", 0.0994, 0.0548),
     _ranking("dislikes", 0.0988, 0.0543),

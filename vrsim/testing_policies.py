@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from vrsim.session import SessionConfig, Sessions
+from vrsim.session.loop import play_sessions
 from vrsim.session.policy import Policy, SessionSetting
-from vrsim.session_loop import play_sessions
 from vrsim.simulated_user import SimulatedUser
 from vrsim.testing import without_future
 from vrsim.world import World

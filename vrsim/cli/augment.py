@@ -60,8 +60,8 @@ def augment(
 
       vrsim augment --row likes --row "random of shown" --option epochs=4 --option learning_rate=0.001
     """
-    from vrsim.augment_suite import AugmentConfig, augmentation_json, run_augmentation
-    from vrsim.augmentation_tables import augmentation_tables
+    from vrsim.augmentation.suite import AugmentConfig, augmentation_json, run_augmentation
+    from vrsim.augmentation.tables import augmentation_tables
     from vrsim.bench import Budget
     from vrsim.models.ledger import Ledger
     from vrsim.progress import progress_bar, silent

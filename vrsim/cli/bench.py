@@ -129,7 +129,7 @@ def bench(
     others = {name: value for name, value in given.items() if name not in ("agent", "option", "ray")}
     others |= {name: value for name, value in asks.items() if name not in ("protocol", "budget", "token-budget")}
     if refuse_for_session(env, others | {"suite": suite}, {"user": user, "turns": turns is not None}):
-        from vrsim.session_bench import SessionBenchConfig
+        from vrsim.session.bench import SessionBenchConfig
 
         own = {"world": world, "policies": tuple(agent or ()), "user": user, "turns": turns}
         own |= {"protocol": one_protocol(protocol), "options": read_settings(option)}

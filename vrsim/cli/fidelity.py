@@ -51,9 +51,9 @@ def fidelity(
       vrsim fidelity --agent us-agent:model=openai:gpt-4o-mini --users 50 --seeds 1 --budget 2
     """
     from vrsim.bench import Budget
-    from vrsim.fidelity import FidelityConfig, fidelity_json, run_fidelity
-    from vrsim.fidelity_tables import fidelity_tables
-    from vrsim.ladder import MODELS
+    from vrsim.fidelity.ladder import MODELS
+    from vrsim.fidelity.suite import FidelityConfig, fidelity_json, run_fidelity
+    from vrsim.fidelity.tables import fidelity_tables
     from vrsim.models.ledger import Ledger
     from vrsim.progress import progress_bar
     from vrsim.records import COSTS

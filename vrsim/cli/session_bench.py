@@ -16,7 +16,7 @@ from vrsim.ranking_folder import ASKED
 
 if TYPE_CHECKING:
     from vrsim.bench import Budget
-    from vrsim.session_bench import SessionBenchConfig
+    from vrsim.session.bench import SessionBenchConfig
 
 __all__ = ["ENVS", "refuse_for_session", "session_bench"]
 
@@ -41,8 +41,8 @@ def session_bench(
     """Play policies in sessions and print them."""
     from vrsim.progress import progress_bar, silent
     from vrsim.registry import make_agent
-    from vrsim.session_bench import run_session_bench, session_json
-    from vrsim.session_tables import session_tables
+    from vrsim.session.bench import run_session_bench, session_json
+    from vrsim.session.tables import session_tables
 
     asks = make_agent(config.user).interactive  # a bar would write over the questions
     with going_on(folder, ASKED, unnamed):

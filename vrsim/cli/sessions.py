@@ -32,7 +32,7 @@ def sessions_export(
     Example: vrsim sessions export vrsim/ml-100k/greedy-v0 --policy greedy --sessions 100
     """
     from vrsim.progress import progress_bar
-    from vrsim.session_minari import export_minari
+    from vrsim.session.minari import export_minari
 
     with progress_bar("sessions") as progress:
         folder = export_minari(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, final
 
+from vrsim.cluster.connect import connect
 from vrsim.errors import DependencyError, VrsimError
 from vrsim.models.model import Model
 from vrsim.models.names import ModelSpec, make_model
@@ -24,7 +25,6 @@ from vrsim.perception.pipeline import DESCRIBING, Captioning
 from vrsim.perception.stages import STAGES
 from vrsim.perception.steps import Row, add_captions, add_choices, add_frames, add_perceptions
 from vrsim.progress import Progress, silent
-from vrsim.ray_connect import connect
 
 __all__ = ["caption_on_ray"]
 

@@ -11,13 +11,13 @@ its money again where the model has no store; the ledger knows of it as little a
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from vrsim.cluster.connect import RETRIES, connect, task_options
+from vrsim.cluster.worker import Job, Step, play_job
 from vrsim.episodes import Episodes
 from vrsim.errors import BudgetError, OptionError, ResultsError, VrsimError
 from vrsim.loop import Played
 from vrsim.models.ledger import Ledger
 from vrsim.progress import Progress, silent
-from vrsim.ray_connect import RETRIES, connect, task_options
-from vrsim.ray_worker import Job, Step, play_job
 from vrsim.records import Cell, RunFolder
 from vrsim.registry import make_agent
 

@@ -9,8 +9,8 @@ import numpy as np
 from vrsim.audit import Lift
 from vrsim.comparisons import Agreement, alike, compare_users, holm
 from vrsim.estimates import Estimate, mean_of_users
-from vrsim.fidelity_questions import FidelityQuestions
-from vrsim.ladder_order import TAU, UNDAMAGED, Ordered, Rung, order_rungs
+from vrsim.fidelity.order import TAU, UNDAMAGED, Ordered, Rung, order_rungs
+from vrsim.fidelity.questions import FidelityQuestions
 
 __all__ = ["RULE", "Alike", "Reaction", "Trust", "alike_agents", "trust"]
 

@@ -22,10 +22,10 @@ from vrsim.records import COSTS
 from vrsim.registry import make_agent, make_policy, policies
 from vrsim.seeding import derive
 from vrsim.session.config import make_session
+from vrsim.session.files import read_sessions, write_sessions
+from vrsim.session.loop import SessionLog, play_sessions
+from vrsim.session.metrics import SessionScore, score_sessions, user_columns
 from vrsim.session.policy import SessionSetting
-from vrsim.session_files import read_sessions, write_sessions
-from vrsim.session_loop import SessionLog, play_sessions
-from vrsim.session_metrics import SessionScore, score_sessions, user_columns
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 
@@ -103,7 +103,7 @@ def run_session_bench(
     missing = [cell for cell, file in cells.items() if not file.exists()]
     total = len(cells)
     if ray is not None and missing:
-        from vrsim.ray_tasks import run_on_ray
+        from vrsim.cluster.tasks import run_on_ray
 
         pieces = {cell: (config, *cell, ledger.limit, ledger.token_limit) for cell in missing}
         for done, (cell, (log, usage)) in enumerate(run_on_ray(_elsewhere, pieces, world, address=ray), 1):

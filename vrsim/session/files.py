@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vrsim.errors import ResultsError
-from vrsim.session_loop import SessionLog
+from vrsim.session.loop import SessionLog
 from vrsim.whole_files import write_whole
 
 __all__ = ["read_sessions", "write_sessions"]

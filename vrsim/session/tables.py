@@ -3,8 +3,8 @@
 from rich.table import Table
 
 from vrsim.numerals import number
-from vrsim.session_bench import REFERENCE, SessionBench
-from vrsim.session_metrics import METRICS
+from vrsim.session.bench import REFERENCE, SessionBench
+from vrsim.session.metrics import METRICS
 from vrsim.table_parts import framed, lift_cells, signed, with_interval
 
 __all__ = ["session_tables"]

@@ -7,9 +7,9 @@ under way when it died; the process that asked writes the files.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from vrsim.cluster.connect import RETRIES, connect, task_options
+from vrsim.cluster.origin import Origin
 from vrsim.errors import ResultsError, VrsimError
-from vrsim.ray_connect import RETRIES, connect, task_options
-from vrsim.ray_origin import Origin
 from vrsim.world import World
 
 __all__ = ["run_on_ray"]

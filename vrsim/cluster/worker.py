@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from vrsim.cluster.origin import Origin
 from vrsim.episodes import Episodes
 from vrsim.errors import VrsimError
 from vrsim.loop import BATCH, Played, play_batches
 from vrsim.models.ledger import Ledger, Usage
-from vrsim.ray_origin import Origin
 from vrsim.records import Cell
 from vrsim.registry import make_agent
 from vrsim.seeding import derive

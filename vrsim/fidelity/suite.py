@@ -14,10 +14,10 @@ from vrsim.bench import Budget, plain
 from vrsim.building import versions
 from vrsim.episodes import split_users
 from vrsim.errors import EpisodeError, OptionError
-from vrsim.fidelity_numbers import RULE, Alike, Trust, alike_agents, trust
-from vrsim.fidelity_questions import ANSWER, FidelityQuestions, ask_all
-from vrsim.ladder import MODELS, check_shown, make_ladder
-from vrsim.ladder_order import Rung
+from vrsim.fidelity.ladder import MODELS, check_shown, make_ladder
+from vrsim.fidelity.numbers import RULE, Alike, Trust, alike_agents, trust
+from vrsim.fidelity.order import Rung
+from vrsim.fidelity.questions import ANSWER, FidelityQuestions, ask_all
 from vrsim.models.ledger import Ledger
 from vrsim.progress import Progress, silent, within
 from vrsim.protocols import get_protocol

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vrsim.audit import Lift
-from vrsim.augmentation import DISLIKE, LIKE, UNREADABLE, Answers
+from vrsim.augmentation.asking import DISLIKE, LIKE, UNREADABLE, Answers
 from vrsim.comparisons import compare_users, holm
 from vrsim.estimates import Estimate, mean_of_users
 from vrsim.last_items import METRICS, gains

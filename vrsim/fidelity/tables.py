@@ -3,10 +3,10 @@
 from rich.markup import escape
 from rich.table import Table
 
-from vrsim.fidelity import Fidelity
-from vrsim.fidelity_numbers import Trust
-from vrsim.ladder import DEPTH
-from vrsim.ladder_order import TAU, UNDAMAGED
+from vrsim.fidelity.ladder import DEPTH
+from vrsim.fidelity.numbers import Trust
+from vrsim.fidelity.order import TAU, UNDAMAGED
+from vrsim.fidelity.suite import Fidelity
 from vrsim.numerals import number
 from vrsim.table_parts import framed, with_interval
 

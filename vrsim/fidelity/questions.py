@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from vrsim.fidelity.ladder import Ladder
 from vrsim.interactions import pair_keys
-from vrsim.ladder import Ladder
 from vrsim.progress import Progress, silent
 from vrsim.seeding import derive, row_keys
 from vrsim.simulated_user import SimulatedUser

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vrsim.augmentation import (
+from vrsim.augmentation.asking import (
     VARIANTS,
     Answers,
     additions,
@@ -17,7 +17,8 @@ from vrsim.augmentation import (
     read_cohort,
     shown_items,
 )
-from vrsim.augmented_rows import BASE, Answered, AugmentedRow, answered, augmented_rows
+from vrsim.augmentation.retraining import Retraining, check_retrainable, retrain
+from vrsim.augmentation.rows import BASE, Answered, AugmentedRow, answered, augmented_rows
 from vrsim.bench import Budget, plain
 from vrsim.errors import OptionError, UnknownNameError
 from vrsim.last_items import last_ranks
@@ -29,7 +30,6 @@ from vrsim.ranking_folder import RankingFolder
 from vrsim.recommender.additions import Additions
 from vrsim.records import COSTS
 from vrsim.registry import make_agent
-from vrsim.retraining import Retraining, check_retrainable, retrain
 from vrsim.simulated_user import SimulatedUser
 from vrsim.world import World
 
@@ -46,11 +46,11 @@ class AugmentConfig:
 
     world: str = "ml-100k"
     agent: str = "learned"  # the user agent: any name of the registry
-    users: str = "cold:8000"  # who is asked, see vrsim.augmentation.read_cohort
+    users: str = "cold:8000"  # who is asked, see vrsim.augmentation.asking.read_cohort
     protocol: str = "uniform"  # what the agent learns from, and who is a test user
     shown: int = 10  # items of the recommender for each user
-    likes: int = 0  # how many of them are likes, see vrsim.augmentation.read_answers; 0 = those that it says Yes to
-    options: Mapping[str, Any] = field(default_factory=dict)  # fields of vrsim.retraining.Retraining
+    likes: int = 0  # how many of them are likes, see asking.read_answers; 0 = those that it says Yes to
+    options: Mapping[str, Any] = field(default_factory=dict)  # fields of vrsim.augmentation.retraining.Retraining
     rows: tuple[str, ...] = ()  # of VARIANTS, these alone beside "nothing added"; () = all
     seeds: int = 3  # seeds 0, 1, ... of the training, and of what is drawn
 
@@ -186,7 +186,7 @@ def _train_on_ray(
     progress: Progress,
 ) -> None:
     """Make and keep the ranks that are missing."""
-    from vrsim.ray_tasks import run_on_ray
+    from vrsim.cluster.tasks import run_on_ray
 
     missing = {key: more for key, more in everything.items() if not folder.has(*key, [more.hash])}
     pieces = {(name, seed): (more, config, seed) for (name, seed), more in missing.items()}

@@ -3,8 +3,8 @@
 from rich.markup import escape
 from rich.table import Table
 
-from vrsim.augment_suite import Augmentation
-from vrsim.augmented_rows import TESTED
+from vrsim.augmentation.rows import TESTED
+from vrsim.augmentation.suite import Augmentation
 from vrsim.numerals import number
 from vrsim.published import AUGMENTED
 from vrsim.table_parts import framed, lift_cells, with_interval

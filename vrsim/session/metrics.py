@@ -7,7 +7,7 @@ import numpy as np
 
 from vrsim.estimates import Estimate, mean_of_users
 from vrsim.session.features import genre_masks
-from vrsim.session_loop import SessionLog
+from vrsim.session.loop import SessionLog
 from vrsim.world import World
 
 __all__ = ["METRICS", "SessionScore", "score_sessions", "user_columns"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vrsim.estimates import Estimate, over_users
-from vrsim.ladder import ORACLE, Ladder
+from vrsim.fidelity.ladder import ORACLE, Ladder
 
 __all__ = ["TAU", "UNDAMAGED", "Ordered", "Rung", "order_rungs", "tau_b"]
 

@@ -1,0 +1,3 @@
+"""Augmentation: recommenders that are trained again with what simulated users said."""
+
+__all__ = []

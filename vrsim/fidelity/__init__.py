@@ -1,0 +1,3 @@
+"""Fidelity: which simulated user may be trusted to choose between recommenders?"""
+
+__all__ = []
