@@ -35,10 +35,11 @@ def weights(folder: Path) -> bytes:
     return (folder / "model" / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("method", ["sft", "grpo"])
+@pytest.mark.parametrize("method", ["sft", "led", "grpo"])
 def test_a_killed_run_goes_on_to_the_same_weights(method, tmp_path, small_pocket, warm_pocket):
     train, config = {
         "sft": (train_sft, sft(small_pocket, steps=16)),
+        "led": (train_sft, sft(small_pocket, steps=16, lead="uniform", protocol="vragent-paper")),
         "grpo": (train_grpo, grpo(warm_pocket, steps=16)),
     }[method]
     whole = train(config, tmp_path / "whole")
@@ -105,6 +106,19 @@ def test_the_questions_of_an_easier_protocol_can_come_first(tmp_path, small_pock
     assert card["users"] == alone["users"]
     tested = make_episodes(tiny, "vragent-paper", "selection").positions[:, 0]
     assert not set(card["users"]) & set(tested.tolist())
+
+
+def test_the_learning_rate_begins_anew_behind_the_easier_protocol(tmp_path, small_pocket):
+    config = sft(small_pocket, steps=20, lead="uniform", lead_share=0.6, protocol="vragent-paper", warmup=0.25)
+    train_sft(config, tmp_path / "run")
+    found = [row["learning_rate"] for row in read_metrics(tmp_path / "run") if "learning_rate" in row]
+
+    def part(steps: int) -> list[float]:  # a rise over a quarter, then half a cosine
+        rise = round(0.25 * steps)
+        fall = [(1 + np.cos(np.pi * step / (steps - rise))) / 2 for step in range(steps - rise)]
+        return [step / rise for step in range(rise)] + fall
+
+    np.testing.assert_allclose(found, config.learning_rate * np.array(part(12) + part(8)), atol=1e-12)
 
 
 def test_a_checkpoint_is_an_agent_that_answers_test_users(tiny, warm_pocket):

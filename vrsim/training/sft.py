@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,14 @@ def train_sft(config: SftConfig, out: Path, progress: Progress = silent) -> dict
 def _trainer(session: Session, callbacks: list[Any]) -> Any:
     from trl import SFTConfig, SFTTrainer
 
-    in_order = (
-        {} if session.config.examples else {"train_sampling_strategy": "sequential"}
-    )  # the rows are drawn already
-    settings = SFTConfig(**common_settings(session), **in_order, max_length=None)
-    return SFTTrainer(
+    from vrsim.training.trainers import LedTrainer
+
+    config: SftConfig = session.config
+    drawn = {} if config.examples else {"train_sampling_strategy": "sequential"}  # the rows are in their order already
+    make = partial(LedTrainer, lead=round(config.lead_share * config.steps), warmup=config.warmup)
+    return (make if config.lead else SFTTrainer)(
         session.learner.model,
-        settings,
+        SFTConfig(**common_settings(session), **drawn, max_length=None),
         train_dataset=_data_set(session),
         processing_class=session.learner.tokenizer,
         callbacks=callbacks,
@@ -69,7 +71,7 @@ def _pairs(session: Session) -> list[tuple[Example, str]]:
     """All questions with the replies to learn, in the order in which they are learned."""
     config: SftConfig = session.config
     total = config.examples or config.steps * config.batch
-    first = round(config.lead_share * total) if config.lead else 0
+    first = round(config.lead_share * config.steps) * config.batch if config.lead else 0
     return (_drawn(_led(session), first) if first else []) + _drawn(session, total - first)
 
 

@@ -1,10 +1,13 @@
-"""TRL's GRPO trainer, with groups that say nothing left out of the loss."""
+"""TRL's trainers: GRPO with groups that say nothing left out of the loss, fine-tuning in two parts."""
 
+from collections.abc import Callable
 from typing import Any, final
 
-from trl import GRPOTrainer
+import torch
+from transformers import get_scheduler
+from trl import GRPOTrainer, SFTTrainer
 
-__all__ = ["GroupTrainer"]
+__all__ = ["GroupTrainer", "LedTrainer"]
 
 
 @final
@@ -30,3 +33,30 @@ class GroupTrainer(GRPOTrainer):
             batch["completion_mask"] = mask * speaks[begin : begin + len(own), None].to(mask.dtype)
             batch["num_items_in_batch"] = self.accelerator.gather(batch["completion_mask"].sum()).sum()
         return batch
+
+
+@final
+class LedTrainer(SFTTrainer):
+    """Fine-tuning in two parts; the learning rate rises and falls in each of them, as in two runs.
+
+    The first ``lead`` steps are of an easier protocol; ``warmup`` is the share of rising steps. A second part that
+    meets a rate which has fallen already is not learned.
+    """
+
+    def __init__(self, *args: Any, lead: int, warmup: float, **options: Any) -> None:
+        self._lead, self._warmup = lead, warmup
+        super().__init__(*args, **options)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.lr_scheduler is None:
+            lead, rest = self._rates(self._lead), self._rates(num_training_steps - self._lead)
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, lambda step: lead(step) if step < self._lead else rest(step - self._lead)
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def _rates(self, steps: int) -> Callable[[int], float]:
+        """The share of the highest learning rate at each of so many steps."""
+        nobody = torch.optim.SGD([torch.zeros(1)])
+        return get_scheduler(self.args.lr_scheduler_type, nobody, round(self._warmup * steps), steps).lr_lambdas[0]
