@@ -52,7 +52,7 @@ class Pool:
 
     def tire(self, rows: np.ndarray, entered: np.ndarray, gone: np.ndarray) -> None:
         """Genres int (B,) of one more item are recent, those of another one no longer."""
-        masks = self._masks[self.items[rows]]
+        masks = self._masks.take(self.items[rows])
         self._lately[rows] += np.bitwise_count(masks & entered[:, None])
         self._lately[rows] -= np.bitwise_count(masks & gone[:, None])
 
@@ -65,12 +65,12 @@ class Pool:
         upcoming = self._world.candidates[self._source[rows], np.minimum(self._next[rows], last)]
         upcoming = np.where(self._next[rows] <= last, upcoming, 0)
         self._next[rows] += 1
-        here, others = np.arange(len(rows))[:, None], np.arange(self._config.candidates - 1)
-        kept = others + (others >= places[:, None])
+        size, others = self._config.candidates, np.arange(self._config.candidates - 1)
+        kept = size * np.arange(len(rows))[:, None] + others + (others >= places[:, None])  # of all rows in a line
         lately = np.bitwise_count(self._masks[upcoming][:, None] & recent).sum(axis=1, dtype=np.uint16)
         for table, new in ((self.items, upcoming), (self.shown, 0), (self._lately, lately)):
             own = table[rows]
-            own[:, :-1] = own[here, kept]
+            own[:, :-1] = own.take(kept)
             own[:, -1] = new
             table[rows] = own
 
@@ -110,12 +110,12 @@ class Pool:
     def describe(self, rows: np.ndarray, history: np.ndarray, taken: np.ndarray, wish: np.ndarray) -> None:
         """The features of B sessions: from their histories int64 (B, H), all that was consumed int64 (B, T), 0 = none,
         and the genre wished for int64 (B,)."""
-        items, masks = self.items[rows], self._masks[self.items[rows]]
-        known = np.bitwise_or.reduce(self._masks[history.T], axis=0)
+        items = self.items[rows]
+        masks, weights = self._masks.take(items), self._weights.take(items)
+        known = np.bitwise_or.reduce(self._masks.take(history.T), axis=0)
         features = np.zeros((len(rows), *self.features.shape[1:]), np.float32)
         features[..., RANK] = self._ranks
-        features[..., POPULARITY] = self._popularity[items]
-        weights = self._weights[items]
+        features[..., POPULARITY] = self._popularity.take(items)
         features[..., GENRES] = np.bitwise_count(masks & known[:, None]) * weights
         features[..., RECENT] = self._lately[rows] * weights / self._config.mood.memory
         if not self._config.no_repeat:
