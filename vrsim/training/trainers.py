@@ -40,7 +40,7 @@ class LedTrainer(SFTTrainer):
     """Fine-tuning in two parts; the learning rate rises and falls in each of them, as in two runs.
 
     The first ``lead`` steps are of an easier protocol; ``warmup`` is the share of rising steps. A second part that
-    meets a rate which has fallen already is not learned.
+    meets a rate which has fallen already is hardly learned.
     """
 
     def __init__(self, *args: Any, lead: int, warmup: float, **options: Any) -> None:
