@@ -33,7 +33,7 @@ class ScoreAgent(Agent):
             raise UnknownNameError("order", str(order), self.orders)
         self._sign = 1.0 if order == self.orders[0] else -1.0
         self._threshold = 0.0
-        self._seen = np.zeros(1)  # sorted scores of the training users' judgments
+        self._seen, self._shares = _shares_below(np.zeros(1))  # of the training users' judgments
         self._logit = np.zeros(2)  # intercept and slope
         self._world: World | None = None
 
@@ -52,7 +52,7 @@ class ScoreAgent(Agent):
             parts = np.array_split(np.arange(len(training)), len(training) // 256 + 1)
             scores = self._sign * np.concatenate([self.score(training.observe(part))[:, 0] for part in parts])
             self._threshold = best_threshold(scores, training.answers == 1)
-            self._seen = np.sort(scores)
+            self._seen, self._shares = _shares_below(scores)
             self._logit = _rising_logit(self._share_below(scores), training.answers)
 
     def act(self, observations: Observations) -> Decisions:
@@ -64,8 +64,16 @@ class ScoreAgent(Agent):
 
     def _share_below(self, scores: np.ndarray) -> np.ndarray:
         """The share of the training judgments with a lower score, equal ones count half, float."""
-        below, upto = (np.searchsorted(self._seen, scores, side=side) for side in ("left", "right"))
-        return (below + upto) / (2 * len(self._seen))
+        place = np.searchsorted(self._seen, scores)
+        return self._shares[2 * place + (self._seen.take(place, mode="clip") == scores)]
+
+
+def _shares_below(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The U different scores, ascending; float (2U + 1,): the shares below the first, at it, below the second, ..."""
+    values, counts = np.unique(scores, return_counts=True)
+    upto = np.cumsum(counts)
+    both = np.stack([2 * (upto - counts), 2 * upto - counts], axis=1)
+    return values, np.append(both, 2 * len(scores)) / (2 * len(scores))
 
 
 def _rising_logit(share: np.ndarray, answers: np.ndarray) -> np.ndarray:

@@ -25,14 +25,14 @@ def _group() -> None:
 @pocket_app.command("build")
 def pocket_build(
     world: Annotated[str, typer.Option(help="Name or folder of the world.")] = "ml-100k",
-    option: Annotated[list[str], typer.Option(help="hidden=128, layers=3, steps=0 or seed=0; repeat.")] = [],  # noqa: B006
+    option: Annotated[list[str], typer.Option(help="hidden=128, layers=5, steps=0 or seed=0; repeat.")] = [],  # noqa: B006
     out: Annotated[
         Path | None, typer.Option(help="Folder for --agent us-agent:model=pocket:FOLDER. Default: the cache.")
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace a model that is there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a small Qwen2 to name the next title of a history, on what the world's recommender may see.
+    """Train a small Qwen2 on histories and on what the world's recommender thinks of them: which title comes next.
 
     Agents with model=pocket find it in the cache, and build it themselves where it is missing.
 

@@ -125,9 +125,9 @@ class Sessions:
     def show(self, rows: np.ndarray, places: np.ndarray) -> Turn:
         """Show candidates at places int64 (B, K), from 0 to C - 1, to the users of B different sessions."""
         mood, here = self.config.mood, np.arange(len(rows))
-        items, position, history = self.pool.items[rows], self.position[rows], self.history[rows]
-        places, repaired = repair(places, items)
-        slate = items[here[:, None], places]
+        position, history = self.position[rows], self.history[rows]
+        places, repaired = repair(places, self.pool.items, rows)
+        slate = self.pool.items[rows[:, None], places]
         picked, valid = self._pick(position, history, slate)
         item, place = slate[here, picked], places[here, picked]
         judged = self.user.judge(position, history, item[:, None])
@@ -154,7 +154,7 @@ class Sessions:
         self._rest(rows[returned])
         self.pool.rest(rows[returned])
         self._describe(rows[consumed | returned])
-        exhausted = (self.pool.items[rows] > 0).sum(axis=1) < self.config.slate
+        exhausted = self.pool.items[rows, self.config.slate - 1] == 0
         return Turn(slate, repaired, item, consumed, liking * interest, both, left, returned, exhausted)
 
     def _pick(self, position: np.ndarray, history: np.ndarray, slate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
