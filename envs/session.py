@@ -104,13 +104,9 @@ class SessionEnv(gym.Env):
         self._turn = turn = self.sessions.show(np.array([0]), places)
         terminated, truncated = bool(turn.gone[0]), bool(turn.exhausted[0] and not turn.gone[0])
         self._over = terminated or truncated
-        info = {name: column[0] for name, column in turn_info(self.sessions, turn).items()}
-        info = {
-            name: value.copy() if name == "slate" else value.item()
-            for name, value in info.items()
-            if name != "instruction"
-        }
-        info["instruction"] = self.sessions.instructions[0]
+        told = {name: getattr(turn, name)[0] for name in INFO}
+        told = {name: value.copy() if name == "slate" else value.item() for name, value in told.items()}
+        info = {"user": int(self.sessions.position[0, 0]), **told, "instruction": self.sessions.instructions[0]}
         reward = float(turn.reward(self.sessions.config.reward)[0])
         return self._observe(), reward, terminated, truncated, info
 

@@ -151,8 +151,9 @@ class Sessions:
         self._wish(rows[left], slate[left])
         for column, told in enumerate((item, consumed, returned)):
             self.response[rows, column] = told
-        self._rest(rows[returned])
-        self.pool.rest(rows[returned])
+        if returned.any():
+            self._rest(rows[returned])
+            self.pool.rest(rows[returned])
         self._describe(rows[consumed | returned])
         exhausted = self.pool.items[rows, self.config.slate - 1] == 0
         return Turn(slate, repaired, item, consumed, liking * interest, both, left, returned, exhausted)
