@@ -66,7 +66,7 @@ def test_the_command_writes_captions_and_a_sheet_and_counts_what_was_odd(vrsim_c
         ((*UNIFORM, "--report", "."), "is a folder"),
         ((*UNIFORM, "--report", "x.html", "--shown", 0), "--shown must be"),
         ((*UNIFORM, "--out", "captions.csv"), "expected a name like captions.parquet"),
-        ((*UNIFORM, "--threads", 0), "threads must be"),
+        ((*UNIFORM, "--decoders", 0), "decoders must be"),
         ((*UNIFORM, "--limit", 0), "limit must be"),
         ((*UNIFORM, "--limit-s", "nan"), "limit_s must be"),
         ((*UNIFORM, "--budget", 1), "the price of openai:m is not known"),

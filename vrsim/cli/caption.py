@@ -54,7 +54,7 @@ def caption(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Draw a contact sheet as one HTML page.")] = None,
     shown: Annotated[int, typer.Option(help="Items on the contact sheet at most.")] = SHOWN,
-    threads: Annotated[int, typer.Option(help="Videos that are decoded at once.")] = 2,
+    decoders: Annotated[int, typer.Option(help="Processes that decode videos.")] = 2,
     limit_s: Annotated[float, typer.Option(help="Seconds for one video, after which it counts as broken.")] = 60.0,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to work on; local = one of here.")] = None,
     budget: Annotated[float | None, typer.Option(help="Dollars that the model may cost.")] = None,
@@ -88,7 +88,7 @@ def caption(
     settings = read_settings(option)
     cluster = "" if ray == "local" else ray
     scorer = ClipConfig(**_clip(clip))
-    run = CaptionRun(videos, titles, out, config, model, settings, scorer, threads, cluster, budget, token_budget)
+    run = CaptionRun(videos, titles, out, config, model, settings, scorer, decoders, cluster, budget, token_budget)
     with going_on(run.folder, STAGES_FILE, False), progress_bar("caption") as progress:
         done = caption_folder(run, until, redo, progress)
     if vectors is not None:

@@ -39,7 +39,7 @@ class CaptionRun:
     model: str  # as in vrsim.models.names
     options: Mapping[str, Any]  # of the model
     clip: ClipConfig = field(default_factory=ClipConfig)  # used where frames are chosen by it
-    threads: int = 2  # videos that are decoded at once
+    decoders: int = 2  # processes that decode videos
     ray: str | None = None  # address of a Ray cluster, "" = one of this machine, None = no Ray
     budget: float | None = None  # dollars
     token_budget: int | None = None
@@ -98,7 +98,7 @@ def caption_folder(run: CaptionRun, until: str = STAGES[-1], redo: str = "", pro
             caption_on_ray(items, run.config, this, spec, run.clip, address=run.ray, progress=progress, hear=book)
         else:
             scorer = OpenClip(run.clip) if name and "choice" in this.wanted and this.missing(items, "choice") else None
-            caption_items(items, run.config, this, model, scorer, progress=progress, hear=book, threads=run.threads)
+            caption_items(items, run.config, this, model, scorer, progress=progress, hear=book, decoders=run.decoders)
         outputs = {stage: this.outputs(items, stage) for stage in this.wanted}
         audit = None
         if until == STAGES[-1]:
@@ -114,8 +114,8 @@ def _check(run: CaptionRun, until: str, redo: str) -> None:
             raise UnknownNameError("stage", stage, STAGES)
     if redo and STAGES.index(redo) > STAGES.index(until):
         raise OptionError(f"{redo} cannot be done again in a run that stops after {until}; expected a later until")
-    if type(run.threads) is not int or run.threads < 1:
-        raise OptionError(f"threads must be an integer from 1, found {run.threads!r}")
+    if type(run.decoders) is not int or run.decoders < 1:
+        raise OptionError(f"decoders must be an integer from 1, found {run.decoders!r}")
     refuse_other(run.out)
 
 

@@ -4,11 +4,14 @@ Frames are sampled, the key frames among them are chosen (KFR), frames and title
 is rewritten for recommending (RRA). Each stage keeps what it made; a run that was killed goes on where it was.
 """
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 
+from vrsim.errors import VideoError
 from vrsim.models.model import Completion, Model
 from vrsim.models.silence import refuse_silence
 from vrsim.perception.config import CaptionConfig
@@ -24,6 +27,7 @@ __all__ = ["DESCRIBING", "Captioning", "caption_items"]
 
 FIRST, CHUNK = 64, 512  # items whose key frames are in memory at once; twice, as the next ones are made ready meanwhile
 SCORED = 32  # items all of whose frames are
+IDLE = 3  # seconds without work after which a decoder ends, to be started again: none outlives a run that is killed
 DESCRIBING = {"perception": add_perceptions, "caption": add_captions}  # stages in which a model is asked
 
 
@@ -84,14 +88,15 @@ def caption_items(
     *,
     progress: Progress = silent,
     hear: Hear = lambda completion: None,
-    threads: int = 2,
+    decoders: int = 2,
 ) -> None:
     """Take every item through the stages, as far as ``run`` wants.
 
-    ``scorer`` is needed where frames are still to be chosen by "clip". ``threads`` decode videos, of the next items
-    while the model is asked about these. A video that cannot be read is no error: its output says ``error``, and the
-    item is described by its title alone. Raises ModelError where most questions stay without an answer, and what the
-    model, the scorer and ``run.stages`` raise; what was made until then is kept.
+    ``scorer`` is needed where frames are still to be chosen by "clip". So many ``decoders``, processes, read videos:
+    those of the next items while the model is asked about these. A video that cannot be read is no error: its output
+    says ``error``, and the item is described by its title alone. Raises ModelError where most questions stay without
+    an answer, VideoError where a decoder is killed, and what the model, the scorer and ``run.stages`` raise; what was
+    made until then is kept.
     """
     missing = run.missing(items, run.until)
     pace = Pace(progress, len(items) - len(missing), len(items))
@@ -103,13 +108,13 @@ def caption_items(
         hear(completion)
         pace.hear(completion)
 
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(threads) as decoders:
+    with ThreadPoolExecutor(1) as ahead, _processes(decoders) as pool:
 
         def prepare(part: Sequence[Item]) -> list[Row]:
             rows = run.load(part)
             for start in range(0, len(rows), SCORED):
                 if not over.is_set():
-                    _prepare(config, run, scorer, rows[start : start + SCORED], decoders)
+                    _prepare(config, run, scorer, rows[start : start + SCORED], pool)
             return rows
 
         try:
@@ -121,17 +126,38 @@ def caption_items(
                     refuse_silence(model.name, sum(row.failed for row in rows), len(rows))
                 failed += [row for row in rows if row.failed]
                 pace.leave()
+        except BrokenExecutor as error:
+            raise VideoError(
+                "a process that decodes videos was killed, most likely for want of memory; the same command goes on, "
+                "with fewer --decoders if it happens again"
+            ) from error
         finally:  # also where something is raised, or somebody interrupts: nobody waits for the next items then
             over.set()
-            decoders.shutdown(wait=False, cancel_futures=True)
     run.keep_failed(failed, model.name, len(items))
 
 
+@contextmanager
+def _processes(count: int) -> Iterator[Executor]:
+    """Processes, started where there is work for them; killed at the end, also in the middle of their work.
+
+    Threads would decode short clips one after the other: half of that work is Python's. Processes of loky do not need
+    a ``__main__`` that can be imported.
+    """
+    from loky import ProcessPoolExecutor
+
+    deaf = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}  # Ctrl-C is for the run alone
+    pool = ProcessPoolExecutor(count, timeout=IDLE, **deaf)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(kill_workers=True)
+
+
 def _prepare(
-    config: CaptionConfig, run: Captioning, scorer: Scorer | None, rows: Sequence[Row], decoders: ThreadPoolExecutor
+    config: CaptionConfig, run: Captioning, scorer: Scorer | None, rows: Sequence[Row], pool: Executor
 ) -> None:
     """Sample the frames of a few items, and choose among them."""
-    add_frames(config, rows, decoders.map)
+    add_frames(config, rows, pool.map)
     run.keep("frames", rows)
     if "choice" in run.wanted:
         add_choices(config, scorer, rows)

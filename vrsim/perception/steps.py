@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,9 @@ def file_of(config: CaptionConfig, item: Item) -> Path | None:
 
 
 def add_frames(config: CaptionConfig, rows: Sequence[Row], run: Callable[..., Iterable[Any]] = map) -> None:
-    """Sample the frames of each item; ``run`` maps a function over items, as ``map`` does.
-
-    PyAV works outside of Python's lock, so threads decode side by side, each with one thread for one video.
-    """
+    """Sample the frames of each item; ``run`` maps a function over items, as ``map`` does."""
     missing = [row for row in rows if row.outputs["frames"] is None]
-    found = run(lambda row: _sample(config, row.item), missing)
+    found = run(partial(_sample, config), [row.item for row in missing])
     for row, (output, jpegs) in zip(missing, found, strict=True):
         row.jpegs = dict(enumerate(jpegs))
         row.add("frames", output)
