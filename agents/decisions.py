@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from vrsim.agent import Decisions, Reading
+from vrsim.agents.calibration import Calibration
 from vrsim.errors import ModelError
 from vrsim.models.model import Completion, Prompt
 from vrsim.text.replies import NO_ANSWER, labels_of, read_reply, tagged
@@ -34,9 +35,13 @@ def by_words(written: Written, completions: Sequence[Completion], reasoning: boo
 
 
 def by_probability(
-    written: Written, completions: Sequence[Completion], n_items: int, reasoning: bool = False
+    written: Written,
+    completions: Sequence[Completion],
+    n_items: int,
+    reasoning: bool = False,
+    calibration: Calibration | None = None,
 ) -> Decisions:
-    """Decisions for the most probable answer.
+    """Decisions for the most probable answer, after ``calibration``.
 
     Labels are weighed against each other. Of titles as answers, the most probable one is selected; one alone is judged
     by Bayes' rule: it is either this user's next title or any of ``n_items``, both with probability 1/2. An answer
@@ -48,18 +53,21 @@ def by_probability(
     total = chances.sum(axis=1, keepdims=True) + (1 / n_items if chances.shape[1] == 1 else 0)
     valid = chances.sum(axis=1) > 0
     shares = np.divide(chances, total, out=np.full(chances.shape, 1 / max(2, chances.shape[1])), where=valid[:, None])
+    if calibration is not None:
+        shares = calibration(shares)
     if written.order.shape[1] == 1:
         probability = shares[:, -1:]  # of Yes, or of the title
         action = np.where(valid, probability[:, 0] >= 0.5, 0).astype(np.int64)
     else:
         probability = written.unshuffled(shares)
         action = np.where(valid, probability.argmax(axis=1), 0)
+    places = [written.shown(chosen, row) for row, chosen in enumerate(action.tolist())]  # equals: as the action has it
     if titles:
-        shown = [prompt.options[place].strip() for prompt, place in zip(written.prompts, shares.argmax(1), strict=True)]
-        texts = shown if chances.shape[1] > 1 else [YES_NO[chosen] for chosen in action.tolist()]
+        answers = [prompt.options if chances.shape[1] > 1 else YES_NO for prompt in written.prompts]
+        texts = [options[place].strip() for options, place in zip(answers, places, strict=True)]
         well_formed = valid  # nothing is written
     else:
-        said = [written.labels[place] for place in shares.argmax(axis=1).tolist()]
+        said = [written.labels[place] for place in places]
         texts = [_answered(completion.text, label) for completion, label in zip(completions, said, strict=True)]
         well_formed = np.array([read_reply(text, written.labels, reasoning).well_formed for text in texts], bool)
     texts = [

@@ -3,7 +3,10 @@
 from dataclasses import replace
 from typing import Any, final
 
+import numpy as np
+
 from vrsim.agent import Decisions, Observations
+from vrsim.agents.calibration import Calibration, fit_calibration
 from vrsim.agents.decisions import by_probability, by_words
 from vrsim.agents.language import LanguageAgent
 from vrsim.episodes import Episodes
@@ -26,7 +29,9 @@ class UserAgent(LanguageAgent):
     where the world has them). ``history``: how many of the newest items are shown, 0 = those of the observation; others
     are looked up, so that @shuffled-history leaves them in order. ``answer``: "words" reads the reply, "probability"
     takes the most probable label, after the reasoning if there is any; "auto" is words, except for a model that answers
-    by titles. ``prompt`` names the template, "" = the one that the model was made for, else "us-agent".
+    by titles. ``calibrate``: that many questions of the training users are answered first, and say what the
+    probabilities are worth (vrsim.agents.calibration); 0 = they are taken as they are. ``prompt`` names the template,
+    "" = the one that the model was made for, else "us-agent".
 
     Departures: the answer is the label of a candidate, not its title; candidates come in a random order; genres
     stand where there is no caption.
@@ -43,21 +48,24 @@ class UserAgent(LanguageAgent):
         history: int = 0,
         answer: str = "auto",
         prompt: str = "",
+        calibrate: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(model, **options)
         for name, value in (("cot", cot), ("comments", comments), ("captions", captions)):
             if type(value) is not bool:
                 raise OptionError(f"{name} must be True or False, found {value!r}")
-        if type(history) is not int or history < 0:
-            raise OptionError(f"history must be an integer from 0, found {history!r}")
+        for name, value in (("history", history), ("calibrate", calibrate)):
+            if type(value) is not int or value < 0:
+                raise OptionError(f"{name} must be an integer from 0, found {value!r}")
         if answer not in ANSWERS:
             raise UnknownNameError("answer", str(answer), ANSWERS)
         if prompt:
             get_template(prompt)
         self._cot, self._answer, self._prompt = cot, answer, prompt
         self._shown = {"comments": comments, "captions": captions}
-        self._history = history
+        self._history, self._calibrate = history, calibrate
+        self._calibration: Calibration | None = None
 
     def prepare(self, world: World, training: Episodes) -> None:
         template = get_template(self._prompt or self._model.completes or US_AGENT.name)
@@ -79,6 +87,17 @@ class UserAgent(LanguageAgent):
             sampling = replace(sampling, stop=("</answer>",))
         self._drawn = sampling
         self._writer = self.writer(template, sampling.max_tokens, history=self._history, **self._shown)
+        if self._calibrate:
+            self._learn(training.thinned(self._calibrate))
+
+    def _learn(self, training: Episodes) -> None:
+        """What the probabilities are worth."""
+        if not self._by_probability:
+            raise OptionError("calibrate needs the probabilities of answers; set answer=probability")
+        self._calibration = None
+        self.reset(0)  # the same questions whenever it is fitted
+        found = self.act(training.observe(np.arange(len(training))))
+        self._calibration = fit_calibration(found.probability[found.valid], training.answers[found.valid])
 
     def act(self, observations: Observations) -> Decisions:
         written = self._writer.write(observations, self.order(observations))
@@ -89,6 +108,6 @@ class UserAgent(LanguageAgent):
                 cue = CUE if template.reasoning else "<answer>"
                 prompts = [replace(prompt, cue=cue) for prompt in prompts]
             completions = self.ask(prompts, self.seeded(self._drawn))
-            return by_probability(written, completions, self._world.n_items, template.reasoning)
+            return by_probability(written, completions, self._world.n_items, template.reasoning, self._calibration)
         prompts = [Prompt(prompt.messages, prompt.text) for prompt in written.prompts]
         return by_words(written, self.ask(prompts, self.seeded(self._drawn)), template.reasoning)

@@ -1,14 +1,16 @@
 """vrsim.perception: the items, what is kept of each stage, the table, the audit, the pace and the contact sheet."""
 
 import os
+import sys
 import time
+from contextlib import closing
 from io import BytesIO
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from vrsim.errors import DataError, ModelError, OptionError, ResultsError
+from vrsim.errors import DataError, DependencyError, ModelError, OptionError, ResultsError, VideoError
 from vrsim.models.model import Completion, Model, ignore
 from vrsim.models.silence import refuse_silence
 from vrsim.perception.caption_audit import audit_captions, script_of, unsupported
@@ -156,6 +158,27 @@ def test_nobody_waits_for_the_next_items_when_the_model_is_out_of_order(tmp_path
     assert 64 <= scorer.scored <= 64 + 32
     assert len(stages.has("choice", keys["choice"], [item.key for item in items])) == scorer.scored
     stages.close()
+
+
+def test_a_decoder_that_is_killed_is_one_clear_error(tmp_path, monkeypatch):
+    def die(config, item):
+        os.kill(os.getpid(), 9)
+
+    monkeypatch.setattr("vrsim.perception.steps._sample", die)
+    with pytest.raises(VideoError, match=r"decodes videos was killed.*the same command goes on"):
+        caption_one(tmp_path)
+
+
+def test_captions_without_loky_say_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "loky", None)
+    with pytest.raises(DependencyError, match=r"loky.*vrsim\[video\]"):
+        caption_one(tmp_path)
+
+
+def caption_one(folder):
+    with closing(Stages(folder / "stages.sqlite")) as stages:
+        keys = keys_of(CaptionConfig(), "clip", "broken")
+        caption_items([Item("a", "t", None)], CaptionConfig(), Captioning(stages, keys), BrokenModel(), SlowScorer())
 
 
 class SlowScorer:

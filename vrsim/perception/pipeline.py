@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 
-from vrsim.errors import VideoError
+from vrsim.errors import DependencyError, VideoError
 from vrsim.models.model import Completion, Model
 from vrsim.models.silence import refuse_silence
 from vrsim.perception.config import CaptionConfig
@@ -143,8 +143,10 @@ def _processes(count: int) -> Iterator[Executor]:
     Threads would decode short clips one after the other: half of that work is Python's. Processes of loky do not need
     a ``__main__`` that can be imported.
     """
-    from loky import ProcessPoolExecutor
-
+    try:
+        from loky import ProcessPoolExecutor
+    except ImportError as error:
+        raise DependencyError(f"captions need loky ({error}); install it with pip install 'vrsim[video]'") from None
     deaf = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}  # Ctrl-C is for the run alone
     pool = ProcessPoolExecutor(count, timeout=IDLE, **deaf)
     try:
