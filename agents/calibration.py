@@ -7,14 +7,13 @@ the wrong answers of a protocol are a recommender's favourites, the least probab
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logit
-from sklearn.linear_model import LogisticRegression
+from scipy.optimize import minimize
+from scipy.special import log_expit, log_softmax, logit
 
 __all__ = ["Calibration", "fit_calibration"]
 
-LEAST = 1e-12  # of a probability, so that its logarithm is finite
-STEEPEST = 20.0
+LEAST = 1e-300  # of a probability, so that its logarithm is finite
+SPREAD = 2.0  # standard deviation of slopes about 1 that are expected, so that a few questions move them little
 
 
 @dataclass(frozen=True)
@@ -37,20 +36,36 @@ class Calibration:
 
 
 def fit_calibration(probability: np.ndarray, answers: np.ndarray) -> Calibration:
-    """The one that makes the right answers most probable; it changes nothing where nothing can be learned.
+    """The one that makes the right answers most probable, under a normal prior about slope 1.
 
     ``probability`` float (B, K), by place in the slate, ``answers`` int64 (B,): the right place; of a judgment (B, 1),
-    of Yes, and 1 = Yes was right.
+    of Yes, and 1 = Yes was right. Where all judgments have the same answer nothing is changed.
     """
-    if len(np.unique(answers)) < 2:
+    if not len(answers):
         return Calibration()
     if probability.shape[1] == 1:
-        odds = logit(np.clip(probability, LEAST, 1 - LEAST))
-        fitted = LogisticRegression(C=1e6).fit(odds, answers)
-        return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
+        return _fit_judgments(logit(np.clip(probability[:, 0], LEAST, 1 - 1e-16)), answers)
     logs, rows = np.log(np.maximum(probability, LEAST)), np.arange(len(answers))
 
-    def surprise(slope: float) -> float:
-        return -float(log_softmax(slope * logs, axis=1)[rows, answers].mean())
+    def surprise(slope: np.ndarray) -> float:
+        return _prior(slope[0]) - float(log_softmax(slope[0] * logs, axis=1)[rows, answers].sum())
 
-    return Calibration(float(minimize_scalar(surprise, bounds=(-STEEPEST, STEEPEST), method="bounded").x))
+    return Calibration(float(minimize(surprise, [1.0], method="Nelder-Mead").x[0]))
+
+
+def _fit_judgments(odds: np.ndarray, answers: np.ndarray) -> Calibration:
+    """From the log odds of Yes, float (B,). The level at their mean is free: odds that are all alike say nothing."""
+    share, middle = answers.mean(), odds.mean()
+    if share in (0, 1):
+        return Calibration()
+
+    def surprise(line: np.ndarray) -> float:
+        found = line[1] + line[0] * (odds - middle)
+        return _prior(line[0]) - float(log_expit(np.where(answers == 1, found, -found)).sum())
+
+    slope, level = minimize(surprise, [1.0, logit(share)], method="Nelder-Mead").x.tolist()
+    return Calibration(slope, level - slope * middle)
+
+
+def _prior(slope: float) -> float:
+    return ((slope - 1) / SPREAD) ** 2 / 2

@@ -94,9 +94,10 @@ class UserAgent(LanguageAgent):
         """What the probabilities are worth."""
         if not self._by_probability:
             raise OptionError("calibrate needs the probabilities of answers; set answer=probability")
-        self._calibration = None
+        self._calibration, seed = None, self._seed
         self.reset(0)  # the same questions whenever it is fitted
         found = self.act(training.observe(np.arange(len(training))))
+        self.reset(seed)
         self._calibration = fit_calibration(found.probability[found.valid], training.answers[found.valid])
 
     def act(self, observations: Observations) -> Decisions:

@@ -54,6 +54,24 @@ def test_nothing_is_learned_where_there_is_nothing_to_learn(answers):
     assert fit_calibration(np.full((len(answers), 1), 0.3), np.array(answers, np.int64)) == Calibration()
 
 
+def test_probabilities_that_are_all_alike_leave_the_slope_alone():
+    answers = (np.arange(100) % 4 == 0).astype(np.int64)
+    for chance in (0.3, 0.9):
+        found = fit_calibration(np.full((100, 1), chance), answers)
+        assert found.slope == pytest.approx(1, abs=1e-3)
+        np.testing.assert_allclose(found(np.array([[chance]])), 0.25, atol=1e-3)
+    assert fit_calibration(np.full((100, 3), 1 / 3), np.arange(100) % 3).slope == pytest.approx(1, abs=1e-3)
+
+
+def test_a_few_questions_move_it_little():
+    assert abs(fit_calibration(np.array([[0.6, 0.4], [0.4, 0.6]]), np.array([1, 0])).slope) < 2
+    assert 0 < fit_calibration(np.linspace(0.1, 0.9, 10)[:, None], np.repeat([0, 1], 5)).slope < 6
+
+
+def test_what_is_hardly_probable_keeps_its_order():
+    assert Calibration(-1.0)(np.array([[1, 1e-13, 1e-20]])).argmax() == 2
+
+
 # In the us-agent
 
 
@@ -94,7 +112,7 @@ def test_only_training_users_are_asked_for_it_and_no_more_than_said(tiny):
     before = agent._calibration
     agent.reset(5)
     agent.fit(tiny, made.training())
-    assert agent._calibration == before
+    assert (agent._calibration, agent._seed) == (before, 5)
 
 
 def test_words_have_no_probabilities_to_calibrate(tiny):

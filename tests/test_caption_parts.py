@@ -165,7 +165,7 @@ def test_a_decoder_that_is_killed_is_one_clear_error(tmp_path, monkeypatch):
         os.kill(os.getpid(), 9)
 
     monkeypatch.setattr("vrsim.perception.steps._sample", die)
-    with pytest.raises(VideoError, match=r"decodes videos was killed.*the same command goes on"):
+    with pytest.raises(VideoError, match=r"decodes videos ended.*the same command goes on"):
         caption_one(tmp_path)
 
 

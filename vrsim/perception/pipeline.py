@@ -4,12 +4,14 @@ Frames are sampled, the key frames among them are chosen (KFR), frames and title
 is rewritten for recommending (RRA). Each stage keeps what it made; a run that was killed goes on where it was.
 """
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event
+from threading import Event, Thread
 
 from vrsim.errors import DependencyError, VideoError
 from vrsim.models.model import Completion, Model
@@ -27,7 +29,6 @@ __all__ = ["DESCRIBING", "Captioning", "caption_items"]
 
 FIRST, CHUNK = 64, 512  # items whose key frames are in memory at once; twice, as the next ones are made ready meanwhile
 SCORED = 32  # items all of whose frames are
-IDLE = 3  # seconds without work after which a decoder ends, to be started again: none outlives a run that is killed
 DESCRIBING = {"perception": add_perceptions, "caption": add_captions}  # stages in which a model is asked
 
 
@@ -128,8 +129,8 @@ def caption_items(
                 pace.leave()
         except BrokenExecutor as error:
             raise VideoError(
-                "a process that decodes videos was killed, most likely for want of memory; the same command goes on, "
-                "with fewer --decoders if it happens again"
+                f"a process that decodes videos ended ({type(error).__name__}), mostly for want of memory; the same "
+                "command goes on, with fewer --decoders if it happens again"
             ) from error
         finally:  # also where something is raised, or somebody interrupts: nobody waits for the next items then
             over.set()
@@ -147,12 +148,23 @@ def _processes(count: int) -> Iterator[Executor]:
         from loky import ProcessPoolExecutor
     except ImportError as error:
         raise DependencyError(f"captions need loky ({error}); install it with pip install 'vrsim[video]'") from None
-    deaf = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}  # Ctrl-C is for the run alone
-    pool = ProcessPoolExecutor(count, timeout=IDLE, **deaf)
+    pool = ProcessPoolExecutor(count, initializer=_serve, initargs=(os.getpid(),))
     try:
         yield pool
     finally:
         pool.shutdown(kill_workers=True)
+
+
+def _serve(run: int) -> None:
+    """A decoder leaves Ctrl-C to the process of the run, and ends soon after it, also after a kill."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == run:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _prepare(
