@@ -1,6 +1,7 @@
 """Folders of small clips and the server that describes them: what the tests of captioning share."""
 
 import re
+from io import BytesIO
 from pathlib import Path
 
 from tests.chat_server import Reply, prompt_of
@@ -43,3 +44,12 @@ def run_of(folder: Path, url: str, out: Path, **config) -> CaptionRun:
     options = {"base_url": url, "key": "", "store": str(out.parent / "answers.sqlite"), "backoff": 0.01}
     given = {"frames": 8, "keep": 3, "choose": "uniform", "describe": describe} | config
     return CaptionRun(folder, folder / "items.csv", out, CaptionConfig(**given), "openai:m", options)
+
+
+def jpeg() -> bytes:
+    """A red picture, as a file."""
+    from PIL import Image
+
+    file = BytesIO()
+    Image.new("RGB", (400, 300), (200, 0, 0)).save(file, "JPEG")
+    return file.getvalue()
