@@ -141,7 +141,7 @@ def caption_items(
 def _processes(count: int) -> Iterator[Executor]:
     """Processes, started where there is work for them; killed at the end, also in the middle of their work.
 
-    Threads would decode short clips one after the other: half of that work is Python's. Processes of loky do not need
+    Threads would decode short clips one after the other: much of that work is Python's. Processes of loky do not need
     a ``__main__`` that can be imported.
     """
     try:
