@@ -55,7 +55,7 @@ def fit_calibration(probability: np.ndarray, answers: np.ndarray) -> Calibration
 
 def _fit_judgments(odds: np.ndarray, answers: np.ndarray) -> Calibration:
     """From the log odds of Yes, float (B,). The level at their mean is free: odds that are all alike say nothing."""
-    share, middle = answers.mean(), odds.mean()
+    share, middle = answers.mean(), float(odds.mean())
     if share in (0, 1):
         return Calibration()
 
