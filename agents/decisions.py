@@ -40,8 +40,9 @@ def by_probability(
     n_items: int,
     reasoning: bool = False,
     calibration: Calibration | None = None,
+    rivals: np.ndarray | None = None,
 ) -> Decisions:
-    """Decisions for the most probable answer, after ``calibration``.
+    """Decisions for the most probable answer, after ``calibration``, beside ``rivals`` float (B,) where it has any.
 
     Labels are weighed against each other. Of titles as answers, the most probable one is selected; one alone is judged
     by Bayes' rule: it is either this user's next title or any of ``n_items``, both with probability 1/2. An answer
@@ -54,7 +55,7 @@ def by_probability(
     valid = chances.sum(axis=1) > 0
     shares = np.divide(chances, total, out=np.full(chances.shape, 1 / max(2, chances.shape[1])), where=valid[:, None])
     if calibration is not None:
-        shares = calibration(shares)
+        shares = calibration(shares, rivals)
     if written.order.shape[1] == 1:
         probability = shares[:, -1:]  # of Yes, or of the title
         action = np.where(valid, probability[:, 0] >= 0.5, 0).astype(np.int64)

@@ -1,5 +1,6 @@
 """``us-agent``: the User Simulation Agent of VRAgent-R1."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, final
 
@@ -11,7 +12,7 @@ from vrsim.agents.decisions import by_probability, by_words
 from vrsim.agents.language import LanguageAgent
 from vrsim.episodes import Episodes
 from vrsim.errors import OptionError, UnknownNameError
-from vrsim.models.model import Prompt
+from vrsim.models.model import Completion, Prompt
 from vrsim.text.templates import TITLES, US_AGENT, US_AGENT_DIRECT, get_template
 from vrsim.world import World
 
@@ -19,6 +20,7 @@ __all__ = ["UserAgent"]
 
 ANSWERS = ("auto", "words", "probability")
 CUE = "</think><answer>"
+PAGE, OFFERED = 10, 1000  # the rival of a judged title: so many of the most popular titles, the last of the first page
 
 
 @final
@@ -30,8 +32,9 @@ class UserAgent(LanguageAgent):
     are looked up, so that @shuffled-history leaves them in order. ``answer``: "words" reads the reply, "probability"
     takes the most probable label, after the reasoning if there is any; "auto" is words, except for a model that answers
     by titles. ``calibrate``: that many questions of the training users are answered first, and say what the
-    probabilities are worth (vrsim.agents.calibration); 0 = they are taken as they are. ``prompt`` names the template,
-    "" = the one that the model was made for, else "us-agent".
+    probabilities are worth (vrsim.agents.calibration); 0 = they are taken as they are. A model that was made to answer
+    by titles then judges one beside the tenth most probable of those that the user does not know. ``prompt`` names the
+    template, "" = the one that the model was made for, else "us-agent".
 
     Departures: the answer is the label of a candidate, not its title; candidates come in a random order; genres
     stand where there is no caption.
@@ -87,6 +90,9 @@ class UserAgent(LanguageAgent):
             sampling = replace(sampling, stop=("</answer>",))
         self._drawn = sampling
         self._writer = self.writer(template, sampling.max_tokens, history=self._history, **self._shown)
+        self._offered = np.zeros(0, np.int64)
+        if self._calibrate and titles and self._model.completes == TITLES.name:
+            self._offered = 1 + np.argsort(-world.popularity[1:], kind="stable")[:OFFERED]
         if self._calibrate:
             self._learn(training.thinned(self._calibrate))
 
@@ -96,19 +102,45 @@ class UserAgent(LanguageAgent):
             raise OptionError("calibrate needs the probabilities of answers; set answer=probability")
         self._calibration, seed = None, self._seed
         self.reset(0)  # the same questions whenever it is fitted
-        found = self.act(training.observe(np.arange(len(training))))
+        found, rivals = self._weighed(training.observe(np.arange(len(training))))
         self.reset(seed)
-        self._calibration = fit_calibration(found.probability[found.valid], training.answers[found.valid])
+        told = None if rivals is None else rivals[found.valid]
+        self._calibration = fit_calibration(found.probability[found.valid], training.answers[found.valid], told)
 
     def act(self, observations: Observations) -> Decisions:
-        written = self._writer.write(observations, self.order(observations))
-        template = self._writer.template
         if self._by_probability:
-            prompts = written.prompts
-            if template.options == "labels":
-                cue = CUE if template.reasoning else "<answer>"
-                prompts = [replace(prompt, cue=cue) for prompt in prompts]
-            completions = self.ask(prompts, self.seeded(self._drawn))
-            return by_probability(written, completions, self._world.n_items, template.reasoning, self._calibration)
+            return self._weighed(observations)[0]
+        written = self._writer.write(observations, self.order(observations))
         prompts = [Prompt(prompt.messages, prompt.text) for prompt in written.prompts]
-        return by_words(written, self.ask(prompts, self.seeded(self._drawn)), template.reasoning)
+        return by_words(written, self.ask(prompts, self.seeded(self._drawn)), self._writer.template.reasoning)
+
+    def _weighed(self, observations: Observations) -> tuple[Decisions, np.ndarray | None]:
+        """Decisions by probability, and the log probabilities of the judged titles' rivals, float (B,)."""
+        written = self._writer.write(observations, self.order(observations))
+        template, prompts, rivals = self._writer.template, written.prompts, None
+        beside = len(self._offered) > 0 and written.order.shape[1] == 1
+        if template.options == "labels":
+            cue = CUE if template.reasoning else "<answer>"
+            prompts = [replace(prompt, cue=cue) for prompt in prompts]
+        elif beside:
+            others = tuple(f" {self._writer.item(item)}" for item in self._offered.tolist())
+            prompts = [replace(prompt, options=prompt.options + others) for prompt in prompts]
+        completions = self.ask(prompts, self.seeded(self._drawn))
+        if beside:
+            rivals = self._last_of_page(completions, self._writer.seen(observations))
+            completions = [replace(each, logprobs=each.logprobs and each.logprobs[:1]) for each in completions]
+        n_items, reasoning = self._world.n_items, template.reasoning
+        return by_probability(written, completions, n_items, reasoning, self._calibration, rivals), rivals
+
+    def _last_of_page(self, completions: Sequence[Completion], seen: Observations) -> np.ndarray:
+        """How probable the tenth most probable title is that the user neither knows nor is asked about: its logarithm,
+        float (B,); 0 where the model told none.
+        """
+        silent = (0.0,) * (1 + len(self._offered))
+        logs = np.array([each.logprobs or silent for each in completions])[:, 1:]
+        known = np.zeros((len(logs), self._world.n_items + 1), bool)
+        known[np.arange(len(logs))[:, None], np.concatenate([seen["history"], seen["slate"]], axis=1)] = True
+        logs[known[:, self._offered]] = -np.inf
+        page = -np.sort(-logs, axis=1)[:, :PAGE]
+        last = np.isfinite(page).sum(axis=1) - 1
+        return np.where(last >= 0, page[np.arange(len(page)), last], 0.0)

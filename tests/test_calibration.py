@@ -49,6 +49,18 @@ def test_a_planted_line_is_found_for_judgments():
     assert (found.slope, found.intercept) == pytest.approx((-0.7, 0.4), abs=0.05)
 
 
+def test_a_planted_rival_is_found():
+    rng = np.random.default_rng(0)
+    yes, rivals = rng.uniform(0.05, 0.95, (20_000, 1)), rng.normal(-4, 1, 20_000)
+    answers = (rng.random(len(yes)) < expit(0.9 * logit(yes[:, 0]) - 0.6 * rivals - 2)).astype(np.int64)
+    found = fit_calibration(yes, answers, rivals)
+    assert (found.slope, found.rival, found.intercept) == pytest.approx((0.9, -0.6, -2), abs=0.15)
+    np.testing.assert_allclose(
+        found(yes[:3], rivals[:3])[:, 0],
+        expit(found.slope * logit(yes[:3, 0]) + found.rival * rivals[:3] + found.intercept),
+    )
+
+
 @pytest.mark.parametrize("answers", [[1, 1], []])
 def test_nothing_is_learned_where_there_is_nothing_to_learn(answers):
     assert fit_calibration(np.full((len(answers), 1), 0.3), np.array(answers, np.int64)) == Calibration()
@@ -101,6 +113,23 @@ def test_a_model_that_is_sure_of_the_wrong_answer_is_turned_round(tiny):
         prompt, slate = calibrated.decisions.reading.prompt[row], made.slates[row]
         title = tiny.catalog.label(slate[calibrated.decisions.action[row]])
         assert f'{text.removeprefix("<answer>")[0]}. "{title}"' in prompt
+
+
+def test_a_title_is_judged_beside_what_else_the_model_finds_probable(tiny):
+    """A model that says of some users that everything is probable, of others that nothing is."""
+    popularity = {tiny.catalog.label(item): tiny.popularity[item] for item in range(1, tiny.n_items + 1)}
+
+    def weigh(words, option):
+        return (1 + popularity[option.strip().strip('"')]) * 10.0 ** -(6 + len(words) % 7)
+
+    made, right = vrsim.make_episodes(tiny, "uniform", "judgment"), {}
+    for completes in ("", "titles"):
+        model = ScriptedModel(str, weigh=weigh)
+        model.completes = completes
+        played = vrsim.play(UserAgent(model, prompt="titles", calibrate=200), made)
+        right[completes] = played.correct.mean()
+        assert set(played.decisions.text) <= {"Yes", "No"}
+    assert right["titles"] > right[""] + 0.03
 
 
 def test_only_training_users_are_asked_for_it_and_no_more_than_said(tiny):

@@ -25,7 +25,7 @@ from vrsim.worlds import home
 __all__ = ["CARD", "build_pocket", "load_pocket", "pocket_folder"]
 
 CARD = "vrsim.json"  # in the folder of a model made by vrsim: what it was made for, from what, and how
-FORMAT = 3  # moves when the same world and configuration give another model
+FORMAT = 4  # moves when the same world and configuration give another model
 
 
 def pocket_folder(world: World, config: PocketConfig) -> Path:

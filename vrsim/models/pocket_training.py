@@ -24,6 +24,7 @@ PASSES, FEWEST, MOST = 12, 300, 2000  # over all histories; steps at least and a
 SPREAD = 0.08  # standard deviation of new weights: so narrow a model learns nothing for long from the usual 0.02
 TAKEN = 0.3  # weight of what was taken beside what the recommender finds probable
 FORGET = 0.1  # at most this share of a window is left out: what came in between may be missing
+RATE = 4e-3  # highest learning rate
 CHECKS = 12  # evenly spaced looks at the validation loss; the best weights are kept
 VALIDATED = 2000  # at most this many users
 
@@ -204,12 +205,13 @@ def _fit(
     """Train, keep the weights with the best validation loss, and report it."""
     import torch
 
+    from vrsim.models.muon import MuonAdamW
+
     steps = config.steps or int(np.clip(PASSES * histories.steps_of_a_pass(), FEWEST, MOST))
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.ndim == 1]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=2e-3, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps + 1, pct_start=0.1)
+    optimizer = MuonAdamW(model, RATE, weight_decay=0.1, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, RATE, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
+    )
     checks = set(np.linspace(0, steps, CHECKS + 1).astype(int).tolist()[1:])
     best, told, kept, done = np.inf, (np.inf, np.inf), {}, 0
     model.train()

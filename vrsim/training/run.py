@@ -26,7 +26,7 @@ from vrsim.training.learner import Learner, load_learner, require_training
 from vrsim.training.run_folder import CHECKPOINTS, TrainingFolder
 from vrsim.world import World
 
-__all__ = ["Session", "carry_out", "common_settings"]
+__all__ = ["Session", "carry_out", "common_settings", "optimizers"]
 
 LOGS = 200  # about as many lines of metrics has a run
 
@@ -220,6 +220,20 @@ def common_settings(session: Session) -> dict[str, Any]:
         "seed": config.seed,
         "data_seed": config.seed,
     }
+
+
+def optimizers(session: Session) -> tuple[Any, None]:
+    """Optimizer and schedule as a trainer takes them; None = it makes its own. Raises TrainingError."""
+    config = session.config
+    if config.optimizer == "adamw":
+        return None, None
+    from accelerate.utils import parse_flag_from_env
+
+    from vrsim.models.muon import MuonAdamW
+
+    if any(parse_flag_from_env(f"ACCELERATE_USE_{name}") for name in ("FSDP", "DEEPSPEED")):
+        raise TrainingError("optimizer=muon needs whole matrices, and FSDP and DeepSpeed cut them; set optimizer=adamw")
+    return MuonAdamW(session.learner.model, config.learning_rate, config.weight_decay), None
 
 
 @cache
