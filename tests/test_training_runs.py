@@ -35,10 +35,11 @@ def weights(folder: Path) -> bytes:
     return (folder / "model" / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("method", ["sft", "led", "grpo"])
+@pytest.mark.parametrize("method", ["sft", "muon", "led", "grpo"])
 def test_a_killed_run_goes_on_to_the_same_weights(method, tmp_path, small_pocket, warm_pocket):
     train, config = {
         "sft": (train_sft, sft(small_pocket, steps=16)),
+        "muon": (train_sft, sft(small_pocket, steps=16, optimizer="muon")),
         "led": (train_sft, sft(small_pocket, steps=16, lead="uniform", protocol="vragent-paper")),
         "grpo": (train_grpo, grpo(warm_pocket, steps=16)),
     }[method]
@@ -97,6 +98,19 @@ def test_fine_tuning_teaches_the_form_and_lowers_the_loss(warm_pocket):
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
     checks = [row["held_out/format"] for row in read_metrics(folder) if "held_out/format" in row]
     assert (checks[0], checks[-1]) == (0.0, 1.0)
+
+
+def test_scoring_the_replies_alone_changes_no_loss(tmp_path, small_pocket, monkeypatch):
+    """TRL scores every token of a prompt where there is no GPU, and leaves it out of the loss."""
+    import trl.trainer.utils
+
+    losses = []
+    for run in ("replies", "everything"):
+        train_sft(sft(small_pocket, steps=5), tmp_path / run)
+        losses.append([row["loss"] for row in read_metrics(tmp_path / run) if "loss" in row])
+        monkeypatch.setattr(trl.trainer.utils, "_use_triton", lambda device: False)
+    assert len(losses[0]) == 5
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_the_questions_of_an_easier_protocol_can_come_first(tmp_path, small_pocket, tiny):
