@@ -39,7 +39,7 @@ class Calibration:
 
 
 def fit_calibration(probability: np.ndarray, answers: np.ndarray, rivals: np.ndarray | None = None) -> Calibration:
-    """The one that makes the right answers most probable, under a normal prior about slope 1.
+    """The one that makes the right answers most probable, under a normal prior: about slope 1, of the rival about 0.
 
     ``probability`` float (B, K), by place in the slate, ``answers`` int64 (B,): the right place; of a judgment (B, 1),
     of Yes, and 1 = Yes was right. Where all judgments have the same answer nothing is changed. ``rivals`` float (B,):

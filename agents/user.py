@@ -20,7 +20,10 @@ __all__ = ["UserAgent"]
 
 ANSWERS = ("auto", "words", "probability")
 CUE = "</think><answer>"
-PAGE, OFFERED = 10, 1000  # the rival of a judged title: so many of the most popular titles, the last of the first page
+OFFERED = 1000  # of the most popular titles, with which a judged one is compared
+RIVAL = 10  # by probability among them, from 1
+FAINTEST = -700.0  # logarithm of a probability
+ASKED = 256  # questions at once while calibrating
 
 
 @final
@@ -33,8 +36,8 @@ class UserAgent(LanguageAgent):
     takes the most probable label, after the reasoning if there is any; "auto" is words, except for a model that answers
     by titles. ``calibrate``: that many questions of the training users are answered first, and say what the
     probabilities are worth (vrsim.agents.calibration); 0 = they are taken as they are. A model that was made to answer
-    by titles then judges one beside the tenth most probable of those that the user does not know. ``prompt`` names the
-    template, "" = the one that the model was made for, else "us-agent".
+    by titles then judges one beside its rival: the tenth most probable of it and the 1,000 most popular titles that are
+    not in the history shown. ``prompt`` names the template, "" = the one that the model was made for, else "us-agent".
 
     Departures: the answer is the label of a candidate, not its title; candidates come in a random order; genres
     stand where there is no caption.
@@ -90,9 +93,11 @@ class UserAgent(LanguageAgent):
             sampling = replace(sampling, stop=("</answer>",))
         self._drawn = sampling
         self._writer = self.writer(template, sampling.max_tokens, history=self._history, **self._shown)
-        self._offered = np.zeros(0, np.int64)
+        self._offered: dict[str, int] = {}  # place of each title that a judged one is compared with; {} = with none
         if self._calibrate and titles and self._model.completes == TITLES.name:
-            self._offered = 1 + np.argsort(-world.popularity[1:], kind="stable")[:OFFERED]
+            popular = (1 + np.argsort(-world.popularity[1:], kind="stable")[:OFFERED]).tolist()
+            words = dict.fromkeys(self._title(item) for item in popular)  # two items may have one title
+            self._offered = {title: place for place, title in enumerate(words)}
         if self._calibrate:
             self._learn(training.thinned(self._calibrate))
 
@@ -102,10 +107,14 @@ class UserAgent(LanguageAgent):
             raise OptionError("calibrate needs the probabilities of answers; set answer=probability")
         self._calibration, seed = None, self._seed
         self.reset(0)  # the same questions whenever it is fitted
-        found, rivals = self._weighed(training.observe(np.arange(len(training))))
+        index = np.arange(len(training))
+        parts = [self._weighed(training.observe(index[at : at + ASKED])) for at in range(0, len(index), ASKED)]
         self.reset(seed)
-        told = None if rivals is None else rivals[found.valid]
-        self._calibration = fit_calibration(found.probability[found.valid], training.answers[found.valid], told)
+        valid, shares = (
+            np.concatenate([getattr(part, name) for part, _ in parts]) for name in ("valid", "probability")
+        )
+        rivals = np.concatenate([told for _, told in parts])[valid] if self._judges_beside(training.slates) else None
+        self._calibration = fit_calibration(shares[valid], training.answers[valid], rivals)
 
     def act(self, observations: Observations) -> Decisions:
         if self._by_probability:
@@ -114,33 +123,40 @@ class UserAgent(LanguageAgent):
         prompts = [Prompt(prompt.messages, prompt.text) for prompt in written.prompts]
         return by_words(written, self.ask(prompts, self.seeded(self._drawn)), self._writer.template.reasoning)
 
+    def _judges_beside(self, slates: np.ndarray) -> bool:
+        """Whether these questions are judgments of titles beside others."""
+        return bool(self._offered) and slates.shape[1] == 1
+
     def _weighed(self, observations: Observations) -> tuple[Decisions, np.ndarray | None]:
         """Decisions by probability, and the log probabilities of the judged titles' rivals, float (B,)."""
         written = self._writer.write(observations, self.order(observations))
         template, prompts, rivals = self._writer.template, written.prompts, None
-        beside = len(self._offered) > 0 and written.order.shape[1] == 1
+        beside = self._judges_beside(observations["slate"])
         if template.options == "labels":
             cue = CUE if template.reasoning else "<answer>"
             prompts = [replace(prompt, cue=cue) for prompt in prompts]
         elif beside:
-            others = tuple(f" {self._writer.item(item)}" for item in self._offered.tolist())
-            prompts = [replace(prompt, options=prompt.options + others) for prompt in prompts]
+            prompts = [replace(prompt, options=(*prompt.options, *self._offered)) for prompt in prompts]
         completions = self.ask(prompts, self.seeded(self._drawn))
         if beside:
-            rivals = self._last_of_page(completions, self._writer.seen(observations))
+            rivals = self._rivals(completions, self._writer.seen(observations))
             completions = [replace(each, logprobs=each.logprobs and each.logprobs[:1]) for each in completions]
         n_items, reasoning = self._world.n_items, template.reasoning
         return by_probability(written, completions, n_items, reasoning, self._calibration, rivals), rivals
 
-    def _last_of_page(self, completions: Sequence[Completion], seen: Observations) -> np.ndarray:
-        """How probable the tenth most probable title is that the user neither knows nor is asked about: its logarithm,
-        float (B,); 0 where the model told none.
+    def _rivals(self, completions: Sequence[Completion], seen: Observations) -> np.ndarray:
+        """How probable the rival of each judged title is: its logarithm, float (B,), at least FAINTEST; of fewer titles
+        than RIVAL the last one.
         """
         silent = (0.0,) * (1 + len(self._offered))
-        logs = np.array([each.logprobs or silent for each in completions])[:, 1:]
-        known = np.zeros((len(logs), self._world.n_items + 1), bool)
-        known[np.arange(len(logs))[:, None], np.concatenate([seen["history"], seen["slate"]], axis=1)] = True
-        logs[known[:, self._offered]] = -np.inf
-        page = -np.sort(-logs, axis=1)[:, :PAGE]
-        last = np.isfinite(page).sum(axis=1) - 1
-        return np.where(last >= 0, page[np.arange(len(page)), last], 0.0)
+        logs = np.array([each.logprobs or silent for each in completions])  # of the title itself, then of those offered
+        for row, (items, [judged]) in enumerate(zip(seen["history"].tolist(), seen["slate"].tolist(), strict=True)):
+            known = {self._title(item) for item in (*items, judged) if item}
+            logs[row, [1 + self._offered[title] for title in known & self._offered.keys()]] = -np.inf
+        page = -np.sort(-logs, axis=1)[:, :RIVAL]
+        last = np.maximum(np.isfinite(page).sum(axis=1), 1) - 1
+        return np.maximum(page[np.arange(len(page)), last], FAINTEST)
+
+    def _title(self, item: int) -> str:
+        """An item as an answer."""
+        return f" {self._writer.item(item)}"

@@ -44,8 +44,9 @@ def row(name: str, estimates: list[Estimate], sign: str = "") -> str:
 
 
 def main() -> None:
-    name, options = parse_name("world:" + ",".join(word for word in sys.argv[1:] if "=" in word))
-    name = next((word for word in sys.argv[1:] if "=" not in word), "ml-100k:recommender=transitions")
+    worlds = [word for word in sys.argv[1:] if "=" not in word.partition(":")[0]]
+    name = next(iter(worlds), "ml-100k:recommender=transitions")
+    _, options = parse_name("options:" + ",".join(word for word in sys.argv[1:] if word not in worlds))
     seeds = range(options.pop("seeds", 3))
     world = World.load(name)
     source = SOURCES.get(name.partition(":")[0])

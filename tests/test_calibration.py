@@ -9,6 +9,8 @@ from tests.scripted_model import ScriptedModel
 from vrsim.agents.calibration import Calibration, fit_calibration
 from vrsim.agents.user import UserAgent
 from vrsim.errors import OptionError
+from vrsim.models.model import Completion
+from vrsim.text.writer import Writer
 
 SHARES = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
 
@@ -130,6 +132,44 @@ def test_a_title_is_judged_beside_what_else_the_model_finds_probable(tiny):
         right[completes] = played.correct.mean()
         assert set(played.decisions.text) <= {"Yes", "No"}
     assert right["titles"] > right[""] + 0.03
+
+
+TITLES = [f" title {number}" for number in range(20)]
+BY_RANK = tuple(-float(rank) for rank in range(1, 21))  # of those titles: the first is the most probable one
+
+
+class Plain(Writer):
+    """Items are called by their number, and two of them alike."""
+
+    def __init__(self):
+        pass
+
+    def item(self, item):
+        return f"title {item % 20}"
+
+    def seen(self, observations):
+        return observations
+
+
+@pytest.mark.parametrize(
+    ("history", "judged", "own", "rival"),
+    [
+        ((0, 0), 15, -16.0, -10.0),  # it comes after ten others
+        ((0, 0), 3, -4.0, -10.0),  # ... or is one of the ten
+        ((0, 1), 15, -16.0, -11.0),  # what is known is left out
+        ((1, 21), 15, -16.0, -11.0),  # ... once, where two items have one title
+        ((0, 22), 15, -16.0, -11.0),  # ... under either
+        (tuple(range(15)), 15, -16.0, -20.0),  # fewer than ten are left: the last of them
+        (tuple(range(20)), 15, -16.0, -16.0),  # or itself
+    ],
+)
+def test_the_rival_is_the_tenth_of_what_is_not_known(history, judged, own, rival):
+    agent = UserAgent(ScriptedModel(str))
+    agent._writer, agent._offered = Plain(), {title: place for place, title in enumerate(TITLES)}
+    seen = {"history": np.array([history] * 2), "slate": np.array([[judged]] * 2)}
+    told = [Completion("", logprobs=(own, *BY_RANK)), Completion("", logprobs=None)]
+    assert agent._rivals(told, seen)[0] == rival
+    assert np.isfinite(agent._rivals(told, seen)).all()
 
 
 def test_only_training_users_are_asked_for_it_and_no_more_than_said(tiny):

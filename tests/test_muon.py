@@ -2,32 +2,40 @@
 
 import copy
 
+import peft
 import pytest
 import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from vrsim.models.muon import MuonAdamW
 
 
 class Small(torch.nn.Module):
-    """A table, two layers, a norm and an output layer that is the table."""
+    """A table, two layers, a norm and an output layer, which may be the table, or none."""
 
-    def __init__(self):
+    def __init__(self, head="own"):
         super().__init__()
         self.table = torch.nn.Embedding(7, 6)
         self.inside = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.LayerNorm(8), torch.nn.Linear(8, 6))
-        self.head = torch.nn.Linear(6, 7, bias=False)
+        self.kind, self.head = head, torch.nn.Linear(6, 7, bias=False)
+        if head == "tied":
+            self.head.weight = self.table.weight
 
     def forward(self, tokens):
         return self.head(self.inside(self.table(tokens)))
 
     def get_output_embeddings(self):
-        return self.head
+        return None if self.kind == "unnamed" else self.head
 
 
 @pytest.fixture
 def model():
+    return small("own")
+
+
+def small(head):
     torch.manual_seed(0)
-    return Small()
+    return Small(head)
 
 
 def learn(model, optimizers, steps, begin=0):
@@ -39,11 +47,13 @@ def learn(model, optimizers, steps, begin=0):
             optimizer.step()
 
 
-def test_the_steps_are_those_of_the_two_optimizers(model):
+@pytest.mark.parametrize("head", ["own", "tied"])
+def test_the_steps_are_those_of_the_two_optimizers(head):
+    model = small(head)
     other = copy.deepcopy(model)
     learn(model, [MuonAdamW(model, 1e-2, weight_decay=0.1)], 3)
     matrices = [other.inside[0].weight, other.inside[2].weight]
-    tables = [other.table.weight, other.head.weight]
+    tables = [other.table.weight] if head == "tied" else [other.table.weight, other.head.weight]
     vectors = [weight for weight in other.parameters() if weight.ndim == 1]
     muon = torch.optim.Muon(matrices, lr=1e-2, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     adamw = torch.optim.AdamW(
@@ -83,3 +93,28 @@ def test_what_needs_no_gradient_is_left_alone(model):
     optimizer = MuonAdamW(model, 1e-2)
     owned = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     assert owned == {id(weight) for weight in model.parameters() if weight.requires_grad}
+
+
+@pytest.mark.parametrize(("head", "inside"), [("own", 2), ("tied", 2), ("unnamed", 3)])
+def test_muon_has_the_linear_layers_that_are_no_table(head, inside):
+    groups = MuonAdamW(small(head), 1e-2).param_groups
+    assert [len(group["params"]) for group in groups] == [inside, 4 - inside if head != "tied" else 1, 4]
+
+
+def test_muon_has_the_adapters_of_lora(tiny_causal):
+    adapted = peft.get_peft_model(tiny_causal, peft.LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    groups = MuonAdamW(adapted, 1e-2).param_groups
+    assert [len(group["params"]) for group in groups] == [14, 0, 0]  # two of each of seven layers
+
+
+@pytest.fixture
+def tiny_causal():
+    shape = Qwen2Config(
+        vocab_size=11,
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    return Qwen2ForCausalLM(shape)

@@ -104,13 +104,22 @@ def test_scoring_the_replies_alone_changes_no_loss(tmp_path, small_pocket, monke
     """TRL scores every token of a prompt where there is no GPU, and leaves it out of the loss."""
     import trl.trainer.utils
 
-    losses = []
+    losses, scored = [], []
+    head = trl.trainer.utils._ChunkedLogProbFunction.apply
+
+    def counted(hidden, *rest):
+        scored.append(len(hidden))
+        return head(hidden, *rest)
+
+    monkeypatch.setattr(trl.trainer.utils._ChunkedLogProbFunction, "apply", counted)
     for run in ("replies", "everything"):
         train_sft(sft(small_pocket, steps=5), tmp_path / run)
         losses.append([row["loss"] for row in read_metrics(tmp_path / run) if "loss" in row])
         monkeypatch.setattr(trl.trainer.utils, "_use_triton", lambda device: False)
     assert len(losses[0]) == 5
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert len(scored) == 10
+    assert sum(scored[:5]) < sum(scored[5:]) / 5
 
 
 def test_the_questions_of_an_easier_protocol_can_come_first(tmp_path, small_pocket, tiny):

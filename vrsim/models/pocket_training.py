@@ -24,7 +24,7 @@ PASSES, FEWEST, MOST = 12, 300, 2000  # over all histories; steps at least and a
 SPREAD = 0.08  # standard deviation of new weights: so narrow a model learns nothing for long from the usual 0.02
 TAKEN = 0.3  # weight of what was taken beside what the recommender finds probable
 FORGET = 0.1  # at most this share of a window is left out: what came in between may be missing
-RATE = 4e-3  # highest learning rate
+LEARNING_RATE = 4e-3  # highest learning rate
 CHECKS = 12  # evenly spaced looks at the validation loss; the best weights are kept
 VALIDATED = 2000  # at most this many users
 
@@ -208,9 +208,9 @@ def _fit(
     from vrsim.models.muon import MuonAdamW
 
     steps = config.steps or int(np.clip(PASSES * histories.steps_of_a_pass(), FEWEST, MOST))
-    optimizer = MuonAdamW(model, RATE, weight_decay=0.1, betas=(0.9, 0.98))
+    optimizer = MuonAdamW(model, LEARNING_RATE, weight_decay=0.1, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
+        optimizer, LEARNING_RATE, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
     )
     checks = set(np.linspace(0, steps, CHECKS + 1).astype(int).tolist()[1:])
     best, told, kept, done = np.inf, (np.inf, np.inf), {}, 0

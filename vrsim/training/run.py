@@ -74,6 +74,7 @@ def carry_out(
     from vrsim.models.local import LocalModel
 
     _need_gpu(config)
+    _need_whole_matrices(method, config)
     _need_trackers(config)
     world = World.load(config.world)
     processes = PartialState()
@@ -177,6 +178,18 @@ def _need_gpu(config: TrainConfig) -> None:
         raise TrainingError("precision=bfloat16 needs a GPU and there is none; leave it at auto")
 
 
+def _need_whole_matrices(method: str, config: TrainConfig) -> None:
+    from accelerate.utils import parse_flag_from_env
+
+    cut = [name for name in ("FSDP", "DeepSpeed") if parse_flag_from_env(f"ACCELERATE_USE_{name.upper()}")]
+    if cut and config.optimizer == "muon":
+        raise TrainingError(
+            f"{method}: optimizer=muon needs whole matrices, which {cut[0]} cuts; take another launcher, or run vrsim "
+            f"train {method} with --option optimizer=adamw --option learning_rate=1e-3 (and GRPO after it with "
+            "--model checkpoint:FOLDER)"
+        )
+
+
 def _need_trackers(config: TrainConfig) -> None:
     import importlib.util
 
@@ -223,16 +236,12 @@ def common_settings(session: Session) -> dict[str, Any]:
 
 
 def optimizers(session: Session) -> tuple[Any, None]:
-    """Optimizer and schedule as a trainer takes them; None = it makes its own. Raises TrainingError."""
+    """Optimizer and schedule as a trainer takes them; None = it makes its own."""
     config = session.config
     if config.optimizer == "adamw":
         return None, None
-    from accelerate.utils import parse_flag_from_env
-
     from vrsim.models.muon import MuonAdamW
 
-    if any(parse_flag_from_env(f"ACCELERATE_USE_{name}") for name in ("FSDP", "DEEPSPEED")):
-        raise TrainingError("optimizer=muon needs whole matrices, and FSDP and DeepSpeed cut them; set optimizer=adamw")
     return MuonAdamW(session.learner.model, config.learning_rate, config.weight_decay), None
 
 
