@@ -59,7 +59,7 @@ class Decisions:
                 raise DecisionError(
                     f"Decisions.probability must be floats of shape ({len(action)}, K), got {probability.shape}"
                 )
-            if not ((probability >= 0) & (probability <= 1)).all():
+            if probability.size and not (probability.min() >= 0 and probability.max() <= 1):  # NaN is neither
                 raise DecisionError("Decisions.probability must lie between 0 and 1 and not be NaN")
             object.__setattr__(self, "probability", probability)
         if self.reading is not None and {len(column) for column in vars(self.reading).values()} != {len(action)}:
@@ -147,6 +147,7 @@ def check_decisions(agent: Agent, decisions: Decisions, size: int, options: int)
     if not isinstance(decisions, Decisions) or len(decisions) != size:
         found = len(decisions) if isinstance(decisions, Decisions) else type(decisions).__name__
         raise ActionError(f"{name}.act must return {size} Decisions, found {found}")
-    wrong = (decisions.action < 0) | (decisions.action >= options)
-    if wrong.any():
-        raise ActionError(f"{name}.act returned action {decisions.action[wrong][0]}, expected 0 to {options - 1}")
+    action = decisions.action
+    if size and not (action.min() >= 0 and action.max() < options):
+        wrong = action[(action < 0) | (action >= options)]
+        raise ActionError(f"{name}.act returned action {wrong[0]}, expected 0 to {options - 1}")

@@ -129,8 +129,9 @@ class Pool:
     def show(self, rows: np.ndarray, places: np.ndarray) -> None:
         """Count candidates at places int64 (B, K) as shown once more."""
         rows = rows[:, None]
-        self.shown[rows, places] += 1
-        self.features[rows, places, SHOWN] = self._shown(self.shown[rows, places])
+        turns = self.shown[rows, places] + 1
+        self.shown[rows, places] = turns
+        self.features[rows, places, SHOWN] = self._shown(turns)
 
     @staticmethod
     def _shown(turns: np.ndarray) -> np.ndarray:
@@ -138,7 +139,9 @@ class Pool:
 
     def mark_wished(self, rows: np.ndarray, wish: np.ndarray) -> None:
         """Candidates that have the wished genre, int64 (B,), from 1, 0 = no wish."""
-        wishing = wish > 0
+        wishing = np.flatnonzero(wish)
+        if not len(wishing):
+            return
         kind = self._masks.dtype.type
         rows, bit = rows[wishing], kind(1) << (wish[wishing] - 1).astype(kind)
         self.features[rows, :, WISHED] = (self._masks[self.items[rows]] & bit[:, None]) > 0
