@@ -5,8 +5,9 @@ Run: python benchmarks/text_recommenders.py [WORLD] [KEY=VALUE ...]     for exam
 All test items are ranked against the full catalog without the history. Items are cut into fifths by how often they
 occur in the training part, the rarest first. Every difference is one of users: the mean over seeds of what a user's
 target gets from the one model less what it gets from SASRec, with a 95 % interval from a bootstrap over users.
-Trained models are kept in the cache folder, so a run that was ended goes on where it stopped. Other options are
-settings of all models, for example encoder=hf:NAME (of those that read text), preset=microlens or hidden_size=128.
+Trained models are kept in the cache folder, so a run that was ended goes on where it stopped. ``alone=False`` leaves
+out the model that reads text and has no ids. Other options are settings of all models, for example encoder=hf:NAME (of
+those that read text), preset=microlens or hidden_size=128.
 """
 
 import sys
@@ -47,13 +48,15 @@ def main() -> None:
     worlds = [word for word in sys.argv[1:] if "=" not in word.partition(":")[0]]
     name = next(iter(worlds), "ml-100k:recommender=transitions")
     _, options = parse_name("options:" + ",".join(word for word in sys.argv[1:] if word not in worlds))
-    seeds = range(options.pop("seeds", 3))
+    seeds, alone = range(options.pop("seeds", 3)), options.pop("alone", True)
     world = World.load(name)
     source = SOURCES.get(name.partition(":")[0])
     usual = dict(source.options) if source and "preset" not in options else {}
     reads = {key: options.pop(key) for key in ("encoder",) if key in options}
     users, found = np.arange(world.n_users), {}
     for label, (model, own) in MODELS.items():
+        if not (alone or own.get("ids", True)):
+            continue
         settings = usual | options | dict(own) | (reads if model != "SASRec" else {})
         trained = [train_recommender(world, model, settings | {"seed": seed}) for seed in seeds]
         found[label] = np.mean([gains(last_ranks(one, world, users)) for one in trained], axis=0)  # (4, users)
