@@ -68,7 +68,7 @@ def draw_clip(
     return pictures, places
 
 
-def train_clip(folder: Path, steps: int = 250) -> Path:
+def train_clip(folder: Path, steps: int = 400) -> Path:
     """Train a model by CLIP's own loss, with pictures of nothing that no name fits; a folder that open_clip loads."""
     import open_clip
     import torch

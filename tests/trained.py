@@ -18,13 +18,10 @@ SMALL = {
 }
 
 
-def small_pocket(folder: Path) -> str:
-    """The name of a pocket model of a few thousand parameters, made in a second.
-
-    One small step alone: Muon counts in bfloat16, which other processors round otherwise, and 20 steps are recorded.
-    """
+def small_pocket(folder: Path, steps: int = 10) -> str:
+    """The name of a pocket model of a few thousand parameters, made in a second."""
     if not folder.exists():
-        build_pocket(World.load("tiny"), PocketConfig(hidden=32, layers=1, steps=1), folder)
+        build_pocket(World.load("tiny"), PocketConfig(hidden=32, layers=1, steps=steps), folder)
     return f"pocket:{folder}"
 
 
