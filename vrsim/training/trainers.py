@@ -10,17 +10,17 @@ from trl import GRPOTrainer, SFTTrainer
 
 __all__ = ["GroupTrainer", "LedTrainer"]
 
-_scores_labels_alone = trl.trainer.utils._use_triton
+_use_triton = trl.trainer.utils._use_triton
 
 
-def _score_labels_alone(device: torch.device) -> bool:
-    """Whether TRL's output layer reads only the tokens that have a loss. By itself it does so on GPUs; on CPUs the
-    others, forty times as many here, cost half a step.
+def _score_replies_alone(device: torch.device) -> bool:
+    """Whether TRL's output layer reads only the tokens that have a loss. TRL asks this for a device with Triton; on
+    CPUs the other tokens, forty times as many here, cost half a step.
     """
-    return device.type in ("cpu", "mps") or _scores_labels_alone(device)
+    return device.type in ("cpu", "mps") or _use_triton(device)
 
 
-trl.trainer.utils._use_triton = _score_labels_alone
+trl.trainer.utils._use_triton = _score_replies_alone
 
 
 @final
