@@ -24,7 +24,7 @@ PASSES, FEWEST, MOST = 12, 300, 2000  # over all histories; steps at least and a
 SPREAD = 0.08  # standard deviation of new weights: so narrow a model learns nothing for long from the usual 0.02
 TAKEN = 0.3  # weight of what was taken beside what the recommender finds probable
 FORGET = 0.1  # at most this share of a window is left out: what came in between may be missing
-LEARNING_RATE = 4e-3  # highest learning rate
+LEARNING_RATE = 4e-3  # the highest
 CHECKS = 12  # evenly spaced looks at the validation loss; the best weights are kept
 VALIDATED = 2000  # at most this many users
 
