@@ -96,7 +96,7 @@ class UserAgent(LanguageAgent):
         self._offered: dict[str, int] = {}  # place of each title that a judged one is compared with; {} = with none
         if self._calibrate and titles and self._model.completes == TITLES.name:
             popular = (1 + np.argsort(-world.popularity[1:], kind="stable")[:OFFERED]).tolist()
-            words = dict.fromkeys(self._title(item) for item in popular)  # two items may have one title
+            words = dict.fromkeys(self._writer.answer(item) for item in popular)  # two items may have one title
             self._offered = {title: place for place, title in enumerate(words)}
         if self._calibrate:
             self._learn(training.thinned(self._calibrate))
@@ -151,12 +151,8 @@ class UserAgent(LanguageAgent):
         silent = (0.0,) * (1 + len(self._offered))
         logs = np.array([each.logprobs or silent for each in completions])  # of the title itself, then of those offered
         for row, (items, [judged]) in enumerate(zip(seen["history"].tolist(), seen["slate"].tolist(), strict=True)):
-            known = {self._title(item) for item in (*items, judged) if item}
+            known = {self._writer.answer(item) for item in (*items, judged) if item}
             logs[row, [1 + self._offered[title] for title in known & self._offered.keys()]] = -np.inf
         page = -np.sort(-logs, axis=1)[:, :RIVAL]
         last = np.maximum(np.isfinite(page).sum(axis=1), 1) - 1
         return np.maximum(page[np.arange(len(page)), last], FAINTEST)
-
-    def _title(self, item: int) -> str:
-        """An item as an answer."""
-        return f" {self._writer.item(item)}"

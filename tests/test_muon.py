@@ -5,8 +5,8 @@ import copy
 import peft
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from tests.small_models import make_model
 from vrsim.models.muon import MuonAdamW
 
 
@@ -101,20 +101,7 @@ def test_muon_has_the_linear_layers_that_are_no_table(head, inside):
     assert [len(group["params"]) for group in groups] == [inside, 4 - inside if head != "tied" else 1, 4]
 
 
-def test_muon_has_the_adapters_of_lora(tiny_causal):
-    adapted = peft.get_peft_model(tiny_causal, peft.LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
-    groups = MuonAdamW(adapted, 1e-2).param_groups
-    assert [len(group["params"]) for group in groups] == [14, 0, 0]  # two of each of seven layers
-
-
-@pytest.fixture
-def tiny_causal():
-    shape = Qwen2Config(
-        vocab_size=11,
-        hidden_size=8,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-    )
-    return Qwen2ForCausalLM(shape)
+def test_muon_has_the_adapters_of_lora():
+    lora = peft.LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    groups = MuonAdamW(peft.get_peft_model(make_model("qwen2", 50), lora), 1e-2).param_groups
+    assert [len(group["params"]) for group in groups] == [28, 0, 0]  # two of each of seven matrices, in two layers

@@ -121,6 +121,10 @@ class Writer:
             self._items[item] = words
         return words
 
+    def answer(self, item: int) -> str:
+        """An item as what a model goes on with that answers by titles."""
+        return f" {self.item(item)}"
+
     def description(self, item: int) -> str:
         """What follows an item's title: its caption, else its genres, quoted; "" = neither is known."""
         catalog = self._world.catalog
@@ -174,7 +178,7 @@ class Writer:
         for past, choices, items, drop in zip(lines, candidates, shown, cut.tolist(), strict=True):
             words = between.join(past[drop:]) or (NOTHING if between else "")
             text = f"{before}{words}{middle}{between.join(choices) if asked else ''}{after}"
-            weighed = options or tuple(f" {self.item(item)}" for item in items)
+            weighed = options or tuple(self.answer(item) for item in items)
             if template.chat:
                 system = (("system", template.system),) if template.system else ()
                 prompts.append(Prompt((*system, ("user", text)), options=weighed))

@@ -42,7 +42,7 @@ class TrainConfig:
     schedule: str = "cosine"  # of the learning rate after its warm-up: constant, linear, cosine
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.0
-    optimizer: str = "adamw"  # or muon: of the matrices inside the layers, see vrsim.models.muon
+    optimizer: str = "adamw"  # or muon: of linear layers, see vrsim.models.muon
     lora_rank: int = 0  # of adapters beside all linear layers, 0 = all weights are trained
     lora_alpha: int = 32
     precision: str = "auto"  # of the weights: auto = bfloat16 on GPUs, float32 without
