@@ -24,7 +24,7 @@ from vrsim.training.run_folder import read_metrics
 from vrsim.us_ablation import AblationConfig, ablation_json, run_ablation
 
 SHORT = SMALL | {"protocol": "vragent-paper", "check_every": 0, "steps": 3, "batch": 16, "rollouts": 4, "history": 0}
-FIRST = {"steps": 40, "batch": 16, "optimizer": "adamw", "learning_rate": 1e-2, "earlier": 0, "check_every": 0}
+FIRST = {"steps": 40, "batch": 16, "learning_rate": 1e-2, "earlier": 0, "check_every": 0}
 TRAINED = ("SFT", "GRPO", "GRPO, mixed from the start", "GRPO, selection only")
 
 

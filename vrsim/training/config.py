@@ -15,7 +15,6 @@ Curriculum = Literal["judgment-first", "mixed", "selection-only", "judgment-only
 CURRICULA = get_args(Curriculum)
 SCHEDULES = ("constant", "linear", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16")
-OPTIMIZERS = ("adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ class TrainConfig:
     schedule: str = "cosine"  # of the learning rate after its warm-up: constant, linear, cosine
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.0
-    optimizer: str = "adamw"  # or muon: of linear layers, see vrsim.models.muon
     lora_rank: int = 0  # of adapters beside all linear layers, 0 = all weights are trained
     lora_alpha: int = 32
     precision: str = "auto"  # of the weights: auto = bfloat16 on GPUs, float32 without
@@ -79,7 +77,7 @@ class TrainConfig:
         _in_range(self, "warmup", 0, 1)
         _in_range(self, "weight_decay", 0, 10)
         _in_range(self, "learning_rate", 0, 1)
-        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
+        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise UnknownNameError(name, str(getattr(self, name)), known)
         for name, kind, known in (("tasks", "task", TASKS), ("log", "tracker", TRACKERS)):

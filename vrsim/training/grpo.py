@@ -11,7 +11,7 @@ from vrsim.training.curriculum import schedule
 from vrsim.training.examples import Example
 from vrsim.training.presets import make_training
 from vrsim.training.reward import Rewarder
-from vrsim.training.run import Session, carry_out, common_settings, optimizers
+from vrsim.training.run import Session, carry_out, common_settings
 from vrsim.training.run_folder import FIRST
 from vrsim.training.sft import train_sft
 
@@ -62,7 +62,6 @@ def _trainer(session: Session, callbacks: list[Any]) -> Any:
         prompts(session),
         processing_class=session.learner.tokenizer,
         callbacks=callbacks,
-        optimizers=optimizers(session),
         drop_silent=config.drop_silent,
     )
 

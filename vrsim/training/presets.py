@@ -15,15 +15,7 @@ QWEN = "hf:Qwen/Qwen2.5-7B-Instruct"
 LORA = {"lora_rank": 8, "lora_alpha": 16, "gpu": True}
 
 POCKET = {"history": 50, "m": (1, 2, 3, 4)}
-FINE_TUNED = {
-    **POCKET,
-    "earlier": 40_000,
-    "steps": 1000,
-    "batch": 64,
-    "optimizer": "muon",
-    "learning_rate": 2e-3,
-    "weight_decay": 0.05,
-}
+FINE_TUNED = POCKET | {"earlier": 40_000, "steps": 1000, "batch": 64, "learning_rate": 1e-3, "weight_decay": 0.05}
 
 PRESETS: dict[type[TrainConfig], dict[str, dict[str, Any]]] = {
     SftConfig: {

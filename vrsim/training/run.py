@@ -26,7 +26,7 @@ from vrsim.training.learner import Learner, load_learner, require_training
 from vrsim.training.run_folder import CHECKPOINTS, TrainingFolder
 from vrsim.world import World
 
-__all__ = ["Session", "carry_out", "common_settings", "optimizers"]
+__all__ = ["Session", "carry_out", "common_settings"]
 
 LOGS = 200  # about as many lines of metrics has a run
 
@@ -74,7 +74,6 @@ def carry_out(
     from vrsim.models.local import LocalModel
 
     _need_gpu(config)
-    _need_whole_matrices(method, config)
     _need_trackers(config)
     world = World.load(config.world)
     processes = PartialState()
@@ -178,18 +177,6 @@ def _need_gpu(config: TrainConfig) -> None:
         raise TrainingError("precision=bfloat16 needs a GPU and there is none; leave it at auto")
 
 
-def _need_whole_matrices(method: str, config: TrainConfig) -> None:
-    from accelerate.utils import parse_flag_from_env
-
-    cut = [name for name in ("FSDP", "DeepSpeed") if parse_flag_from_env(f"ACCELERATE_USE_{name.upper()}")]
-    if cut and config.optimizer == "muon":
-        raise TrainingError(
-            f"{method}: optimizer=muon needs whole matrices, which {cut[0]} cuts; take another launcher, or run vrsim "
-            f"train {method} with --option optimizer=adamw --option learning_rate=1e-3 (and GRPO after it with "
-            "--model checkpoint:FOLDER)"
-        )
-
-
 def _need_trackers(config: TrainConfig) -> None:
     import importlib.util
 
@@ -233,16 +220,6 @@ def common_settings(session: Session) -> dict[str, Any]:
         "seed": config.seed,
         "data_seed": config.seed,
     }
-
-
-def optimizers(session: Session) -> tuple[Any, None]:
-    """Optimizer and schedule as a trainer takes them; None = it makes its own."""
-    config = session.config
-    if config.optimizer == "adamw":
-        return None, None
-    from vrsim.models.muon import MuonAdamW
-
-    return MuonAdamW(session.learner.model, config.learning_rate, config.weight_decay), None
 
 
 @cache

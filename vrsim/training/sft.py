@@ -17,7 +17,7 @@ from vrsim.text.replies import tagged
 from vrsim.text.templates import US_AGENT_DIRECT
 from vrsim.training.config import SftConfig
 from vrsim.training.examples import Example, Questions
-from vrsim.training.run import Session, carry_out, common_settings, optimizers
+from vrsim.training.run import Session, carry_out, common_settings
 from vrsim.training.teacher import teach
 from vrsim.training.traces import TemplateReasoner, mixed
 
@@ -50,7 +50,6 @@ def _trainer(session: Session, callbacks: list[Any]) -> Any:
         train_dataset=_data_set(session),
         processing_class=session.learner.tokenizer,
         callbacks=callbacks,
-        optimizers=optimizers(session),
     )
 
 
