@@ -7,7 +7,6 @@ import pytest
 
 from tests.captioned import jpeg
 from vrsim.errors import DataError, ModelError, OptionError, ResultsError
-from vrsim.models.model import Completion
 from vrsim.models.silence import refuse_silence
 from vrsim.perception.caption_audit import audit_captions, script_of, unsupported
 from vrsim.perception.caption_table import refuse_other, write_captions
@@ -196,11 +195,11 @@ def test_other_forms_of_a_word_support_it():
 
 def test_the_pace_moves_while_the_model_answers_and_ends_at_the_total():
     told = []
-    pace = Pace(lambda done, total, what: told.append((done, total, what)), 10, 14)
-    pace.take(4, 8)
-    pace.hear(Completion("x", "stop", 1, 1))
+    pace = Pace(lambda done, total, what: told.append((done, total, what)), 10, 12, 2)
+    pace.hear()
+    pace.leave()  # so soon after the last report that nothing is told
     pace.leave()
-    assert [(done, total) for done, total, _ in told] == [(10, 14), (10.5, 14), (14, 14)]
+    assert [(done, total) for done, total, _ in told] == [(10, 12), (10.5, 12), (12, 12)]
     assert told[-1][2].endswith("items a second")
 
 

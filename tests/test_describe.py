@@ -27,8 +27,8 @@ LONG = (
 
 
 def describe(model, videos, config=PAPER, **more):
-    perceptions = perceive(model, videos, config, **more)
-    return perceptions, caption(model, perceptions, config, **more)
+    perceptions = model.converse(perceive(video, config, **more) for video in videos)
+    return perceptions, model.converse(caption(each, config, **more) for each in perceptions)
 
 
 def script(words):
@@ -54,7 +54,7 @@ def test_the_paper_shows_frames_and_title_together_and_has_the_text_rewritten():
 
 def test_without_cmp_frames_and_title_are_explained_apart():
     model = ScriptedModel(script)
-    [perception] = perceive(model, [Video("Dancing dog", (RED, BLUE))], replace(PAPER, cmp=False))
+    [perception] = model.converse([perceive(Video("Dancing dog", (RED, BLUE)), replace(PAPER, cmp=False))])
     frames, title = model.asked
     assert (frames.images, title.images) == ((RED, BLUE), ())
     assert "Dancing dog" not in read(frames)
@@ -143,13 +143,13 @@ def test_an_answer_of_no_use_leaves_the_title_and_a_flag(answer, flag):
     assert (perception.text, perception.flags, perception.replies[0].text) == ("", (flag,), answer)
     assert found == Caption("Dancing dog", 2, (flag, "title"))
     assert len(model.asked) == 1
-    [late] = caption(model, [Perception("Dancing dog", "A dog dances.")], PAPER)
+    [late] = model.converse([caption(Perception("Dancing dog", "A dog dances."), PAPER)])
     assert (late.text, late.flags, late.replies[0].text) == ("Dancing dog", (flag, "title"), answer)
 
 
 def test_one_of_two_answers_is_enough():
     model = ScriptedModel(lambda words: REFUSED if "The images" in words else "A dog dances.")
-    [perception] = perceive(model, [Video("Dancing dog", (RED,))], replace(PAPER, cmp=False))
+    [perception] = model.converse([perceive(Video("Dancing dog", (RED,)), replace(PAPER, cmp=False))])
     assert (perception.text, perception.flags) == ("A dog dances.", ("refused",))
 
 
@@ -161,8 +161,9 @@ def test_a_refusal_to_shorten_leaves_the_first_answer_cut():
 
 def test_every_completion_is_heard_at_once_and_a_spent_budget_ends_the_work():
     ledger, model = Ledger(limit=2.5e-6), ScriptedModel(script)
+    book = lambda completion: ledger.book("ip", "m", token(completion), PRICE)  # noqa: E731
     with pytest.raises(BudgetError):
-        perceive(model, [Video(title) for title in "abc"], PAPER, lambda c: ledger.book("ip", "m", token(c), PRICE))
+        model.converse(perceive(Video(title), PAPER, book) for title in "abc")
     assert ledger.total.calls == 3
 
 

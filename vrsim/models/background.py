@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 __all__ = ["Tell", "run_to_end"]
 
 T = TypeVar("T")
-Tell = Callable[..., Coroutine[Any, Any, None]]
-"""``await tell(function, *arguments)`` calls the function in the caller's thread and raises what it raises."""
+Tell = Callable[..., Coroutine[Any, Any, Any]]
+"""``await tell(function, *arguments)`` calls the function in the caller's thread; returns and raises what it does."""
 
 
 def run_to_end(work: Callable[[Tell], Coroutine[Any, Any, T]]) -> T:
@@ -22,8 +22,8 @@ def run_to_end(work: Callable[[Tell], Coroutine[Any, Any, T]]) -> T:
     return _run_beside(work)
 
 
-async def _here(function: Callable, *arguments: Any) -> None:
-    function(*arguments)
+async def _here(function: Callable, *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _run_beside(work: Callable[[Tell], Coroutine[Any, Any, T]]) -> T:
@@ -33,10 +33,10 @@ def _run_beside(work: Callable[[Tell], Coroutine[Any, Any, T]]) -> T:
     calls: SimpleQueue[tuple[Future, Callable, tuple] | None] = SimpleQueue()
     started: Future[Callable[[], Any]] = Future()
 
-    async def tell(function: Callable, *arguments: Any) -> None:
-        told: Future[None] = Future()
+    async def tell(function: Callable, *arguments: Any) -> Any:
+        told: Future[Any] = Future()
         calls.put((told, function, arguments))
-        await asyncio.wrap_future(told)
+        return await asyncio.wrap_future(told)
 
     async def main() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -60,8 +60,8 @@ def _answer(told: Future, function: Callable, arguments: tuple) -> None:
     if not told.set_running_or_notify_cancel():
         return
     try:
-        function(*arguments)
+        result = function(*arguments)
     except Exception as error:  # belongs to the work, which decides what it means
         told.set_exception(error)
     else:
-        told.set_result(None)
+        told.set_result(result)

@@ -4,9 +4,10 @@ import asyncio
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrsim.models.background import Tell
 from vrsim.models.exchange import (
@@ -18,7 +19,7 @@ from vrsim.models.exchange import (
     request_body,
     tokens_of,
 )
-from vrsim.models.model import Completion, Done, Listener, Prompt, Sampling
+from vrsim.models.model import END, PAUSE, Asked, Completion, Conversation, Listener, Prompt, Sampling
 from vrsim.models.retries import LONGEST_WAIT, Trouble, asked_wait, back_off, judge, quota_wait
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from vrsim.models.server import ServerConfig
 
 __all__ = ["Calls", "Known", "RefusalError"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -52,54 +55,78 @@ class Known:
 
 
 class Calls:
-    """The calls of one ``generate``. No reason that it gives contains the client's key."""
+    """The calls of one ``converse``. No reason that it gives contains the client's key."""
 
     def __init__(
         self,
         config: "ServerConfig",
         client: "AsyncOpenAI",
         known: Known,
-        sampling: Sampling,
-        count: Callable[[Sequence[str]], list[int]],
+        tokens: Callable[[Sequence[str]], list[int]],
         tell: Tell,
     ) -> None:
         self.config, self.client, self.known = config, client, known
-        self.sampling, self.count, self.tell = sampling, count, tell
+        self.tokens, self.tell = tokens, tell
         self.stop = asyncio.Event()  # no new call is made
         self.error: Exception | None = None  # the first one, raised when all calls under way have ended
         self.misses = 0  # calls in a row that did not reach the server
         self.answered = 0
+        self.under_way = self.at_once = 0  # conversations, and the most of them so far
         self.resume = 0.0  # of time.monotonic(): nobody calls before
 
-    async def run(self, prompts: list[Prompt], done: Done, listen: Listener | None) -> list[Completion]:
-        """One completion per prompt, in order. Raises what ``done`` raised, or RefusalError."""
-        found: dict[int, Completion] = {}
-        places = iter(range(len(prompts)))
-        self.at_once = min(self.config.concurrency, len(prompts))
+    async def hold(self, conversations: Iterator[Conversation[T] | None], listen: Listener | None = None) -> list[T]:
+        """What the conversations return, in order. Raises what one of them or their iterator raised, or RefusalError.
+
+        ``listen`` hears the pieces of every answer.
+        """
+        found: dict[int, T] = {}
+        places, turn = count(), asyncio.Lock()
+
+        def go_on(place: int, conversation: Conversation[T], completion: Completion | None) -> Asked | None:
+            try:
+                return conversation.send(completion)
+            except StopIteration as end:
+                found[place] = end.value
+                return None
+
+        async def take() -> Conversation[T] | None:
+            while not self.stop.is_set():
+                conversation = await self.tell(next, conversations, END)
+                if conversation is not None:
+                    return None if conversation is END else conversation
+                await asyncio.sleep(PAUSE)
+            return None
 
         async def work() -> None:
-            for place in places:
-                if self.stop.is_set():
-                    return
+            while True:
                 try:
-                    completion = await self._complete(prompts[place], listen if len(prompts) == 1 else None)
-                    if completion is not None:
-                        found[place] = completion
-                        await self.tell(done, place, completion)
+                    async with turn:
+                        conversation, place = await take(), next(places)
+                    if conversation is None:
+                        return
+                    self.under_way += 1
+                    self.at_once = max(self.at_once, self.under_way)
+                    asked = await self.tell(go_on, place, conversation, None)
+                    while asked is not None:
+                        completion = await self._complete(*asked, listen)
+                        if completion is None:
+                            return
+                        asked = await self.tell(go_on, place, conversation, completion)
+                    self.under_way -= 1
                 except Exception as error:  # the others are still waited for; raised below
                     self.error = self.error or error
                     self.stop.set()
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(self.at_once):
+            for _ in range(self.config.concurrency):
                 group.create_task(work())
         if self.error:
             raise self.error
-        return [found[place] for place in range(len(prompts))]
+        return [found[place] for place in sorted(found)]
 
-    async def _complete(self, prompt: Prompt, listen: Listener | None) -> Completion | None:
+    async def _complete(self, prompt: Prompt, sampling: Sampling, listen: Listener | None) -> Completion | None:
         """The answer after as many tries as it takes; None where the work has been stopped meanwhile."""
-        wanted = request_body(self.config.model, prompt, self.sampling, self.config.extra)
+        wanted = request_body(self.config.model, prompt, sampling, self.config.extra)
         if listen:
             wanted["stream_options"] = {"include_usage": True}
         tries, answered, wait = 0, -1, 0.0
@@ -108,7 +135,7 @@ class Calls:
             refused = len(self.known.refused)
             body = adapt(wanted, self.known.refused)
             started = time.perf_counter()
-            found = await self._try(body, prompt, listen, spent)
+            found = await self._try(body, prompt, sampling, listen, spent)
             if isinstance(found, Completion):
                 self.answered += 1
                 found = self._counted(replace(found, seconds=time.perf_counter() - started), prompt)
@@ -147,7 +174,7 @@ class Calls:
         return not self.stop.is_set()
 
     async def _try(
-        self, body: dict[str, Any], prompt: Prompt, listen: Listener | None, spent: list[int]
+        self, body: dict[str, Any], prompt: Prompt, sampling: Sampling, listen: Listener | None, spent: list[int]
     ) -> Completion | Trouble:
         """One call. What it costs without a usable answer is added to ``spent``."""
         from openai import APIConnectionError, APIError, APIStatusError
@@ -155,7 +182,7 @@ class Calls:
         try:
             reply = await (self._stream(body, listen) if listen else self._call(body))
             try:
-                return read_reply(reply, prompt, self.sampling)
+                return read_reply(reply, prompt, sampling)
             except BrokenReplyError:
                 for place, tokens in enumerate(tokens_of(reply)):
                     spent[place] += tokens
@@ -235,5 +262,5 @@ class Calls:
         if completion.prompt_tokens:
             return completion
         words = "\n".join(text for _, text in prompt.messages) or prompt.text
-        asked, written = self.count([words, completion.text])
+        asked, written = self.tokens([words, completion.text])
         return replace(completion, prompt_tokens=asked, completion_tokens=written)

@@ -1,13 +1,29 @@
 """What a language model is here: a batch of prompts in, a batch of completions out."""
 
 import hashlib
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from vrsim.errors import OptionError
 
-__all__ = ["Completion", "Done", "Listener", "Model", "Prompt", "Sampling", "ignore"]
+__all__ = [
+    "END",
+    "PAUSE",
+    "Asked",
+    "Completion",
+    "Conversation",
+    "Done",
+    "Listener",
+    "Model",
+    "Prompt",
+    "Sampling",
+    "ignore",
+]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,16 @@ An error that it raises (a spent budget, a full disk) ends the work: no new call
 waited for and passed on too, and then the error is raised.
 """
 
+Asked = tuple[Prompt, Sampling]
+"""What is asked, and how it is to be answered."""
+
+Conversation = Generator[Asked, Completion, T]
+"""Asks one thing after another: yields a prompt and how it is to be answered, gets the completion, returns anything."""
+
+PAUSE = 0.02  # seconds until a conversation that was not ready is asked for again
+END = object()  # behind the last conversation
+TOGETHER = 256  # conversations that are held at once by a model that answers batches
+
 Listener = Callable[[str], None]
 """Called with each piece of text of a single completion, as it is written."""
 
@@ -97,6 +123,46 @@ class Model(ABC):
         A bad reply is data, not an error: what cannot be had after every try is a Completion that ``failed``.
         ``listen`` hears a single prompt's completion while it is written. Raises ModelError where no prompt could
         be answered (a wrong key, a server that refuses).
+        """
+
+    def converse(self, conversations: Iterable[Conversation[T] | None]) -> list[T]:
+        """Hold conversations, and return what they return, in order.
+
+        None in place of one says that the next is not ready yet: it is asked for again soon. What a conversation
+        raises ends the work, as with ``Done``. Here those that are ready ask together, in batches; a server is asked
+        for each one as soon as its answer before is there. Raises what ``generate`` raises.
+        """
+        found: dict[int, T] = {}
+        asked: dict[int, tuple[Conversation[T], Prompt, Sampling]] = {}
+
+        def go_on(place: int, conversation: Conversation[T], completion: Completion | None = None) -> None:
+            try:
+                asked[place] = conversation, *conversation.send(completion)
+            except StopIteration as end:
+                found[place] = end.value
+
+        coming, begun, more = iter(conversations), 0, True
+        while more or asked:
+            while more and len(asked) < TOGETHER:
+                conversation = next(coming, END)
+                if conversation is None:
+                    break
+                if more := conversation is not END:
+                    go_on(begun, conversation)
+                    begun += 1
+            if asked:
+                sampling = next(iter(asked.values()))[2]
+                turn = [(place, *asked.pop(place)) for place in [*asked] if asked[place][2] == sampling]
+                prompts = [prompt for _, _, prompt, _ in turn]
+                self.generate(prompts, sampling, lambda at, completion, turn=turn: go_on(*turn[at][:2], completion))
+            elif more:
+                time.sleep(PAUSE)
+        return [found[place] for place in range(begun)]
+
+    def warm_up(self) -> None:
+        """Load what the first ``generate`` would wait for; for callers who have other work under way meanwhile.
+
+        Does nothing by default. Raises ModelError, DependencyError.
         """
 
     def count(self, texts: Sequence[str]) -> list[int]:

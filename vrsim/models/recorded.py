@@ -1,15 +1,17 @@
 """A model behind a store: recorded once, repeated without it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import final
+from typing import TypeVar, final
 
 from vrsim.errors import ModelError
-from vrsim.models.model import Completion, Done, Listener, Model, Prompt, Sampling, ignore
+from vrsim.models.model import Completion, Conversation, Done, Listener, Model, Prompt, Sampling, ignore
 from vrsim.models.store import Store, completion_keys, count_key
 
 __all__ = ["Recorded"]
+
+T = TypeVar("T")
 
 
 @final
@@ -82,6 +84,32 @@ class Recorded(Model):
             model.generate([prompts[equals[0]] for _, equals in missing], sampling, store, listen)
         return [found[place] for place in range(len(prompts))]
 
+    def converse(self, conversations: Iterable[Conversation[T] | None]) -> list[T]:
+        """As the model would, asked for what is not stored. Equal prompts may be asked at the same time, and the first
+        answer stays. A replay says how much is missing.
+        """
+        if self.replay:
+            return super().converse(conversations)
+        return self._made().converse(each and self._open_questions(each) for each in conversations)
+
+    def _open_questions(self, conversation: Conversation[T]) -> Conversation[T]:
+        """The conversation without the questions whose answers are stored."""
+        completion = None
+        while True:
+            try:
+                prompt, sampling = conversation.send(completion)
+            except StopIteration as end:
+                return end.value
+            [key] = completion_keys(self.name, [prompt], sampling)
+            completion = self.store.get([key]).get(key)
+            if completion is None:
+                completion = self.store.put(key, (yield prompt, sampling))
+
+    def warm_up(self) -> None:
+        """Make the model, unless this is a replay, which needs none."""
+        if not self.replay:
+            self._made().warm_up()
+
     def count(self, texts: Sequence[str]) -> list[int]:
         unknown = list(dict.fromkeys(text for text in texts if text not in self._counts))
         if unknown:
@@ -112,6 +140,9 @@ class Recorded(Model):
                 f"{missing:,} of {of:,} {what} of {self.name} are not in {self.store.path}: record them by the same "
                 "command without replay; the same words, sampling and seed are found again"
             )
+        return self._made()
+
+    def _made(self) -> Model:
         if self._model is None:
             self._model = self._make()
             self.store.put_facts(self.name, self._model)

@@ -12,9 +12,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from vrsim.errors import DependencyError, ModelError, OptionError
@@ -22,10 +22,12 @@ from vrsim.models.background import Tell, run_to_end
 from vrsim.models.calls import Calls, Known, RefusalError
 from vrsim.models.exchange import OWN
 from vrsim.models.images import check_images
-from vrsim.models.model import Completion, Done, Listener, Model, Prompt, Sampling, ignore
+from vrsim.models.model import Completion, Conversation, Done, Listener, Model, Prompt, Sampling, ignore
 from vrsim.models.retries import Trouble
 
 __all__ = ["ServerConfig", "ServerModel"]
+
+T = TypeVar("T")
 
 MOST = 1000  # calls at once
 
@@ -95,26 +97,48 @@ class ServerModel(Model):
 
         ``done`` and ``listen`` are called in the caller's thread, also where an event loop is running in it.
         """
-        try:
-            import openai
-        except ImportError as error:
-            raise DependencyError("models behind a server need the package openai: pip install openai") from error
         if not prompts:
             return []
+        found: dict[int, Completion] = {}
+
+        def ask(place: int) -> Conversation[None]:
+            found[place] = completion = yield prompts[place], sampling
+            done(place, completion)
+
         check_images(prompts)
+        self._hold(map(ask, range(len(prompts))), listen if len(prompts) == 1 else None)
+        return [found[place] for place in range(len(prompts))]
+
+    def converse(self, conversations: Iterable[Conversation[T] | None]) -> list[T]:
+        """See Model: each goes on as soon as its answer is there, so many at once as ``concurrency`` says.
+
+        They are gone on with in the caller's thread. Raises what ``generate`` raises.
+        """
+        return self._hold(iter(conversations))
+
+    def _hold(self, conversations: Iterator[Conversation[T] | None], listen: Listener | None = None) -> list[T]:
+        self.warm_up()
+        import openai
+
         key = self._key()
 
-        async def work(tell: Tell) -> list[Completion]:
+        async def work(tell: Tell) -> list[T]:
             timeout = openai.Timeout(self.config.timeout, connect=min(10.0, self.config.timeout), pool=None)
             client = openai.AsyncOpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=timeout)
             async with client:
-                calls = Calls(self.config, client, self._known, sampling, self.count, tell)
-                return await calls.run(list(prompts), done, listen)
+                return await Calls(self.config, client, self._known, self.count, tell).hold(conversations, listen)
 
         try:
             return run_to_end(work)
         except RefusalError as error:
             raise ModelError(f"{self.name}: {self._advice(error.trouble)}") from None
+
+    def warm_up(self) -> None:
+        """Import the client, which takes about a second. Raises DependencyError where it is not installed."""
+        try:
+            import openai  # noqa: F401
+        except ImportError as error:
+            raise DependencyError("models behind a server need the package openai: pip install openai") from error
 
     def _key(self) -> str:
         """The key, "no-key" for a server that needs none. Raises ModelError, which does not show it."""

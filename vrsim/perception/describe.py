@@ -2,15 +2,16 @@
 
 ``perceive`` is its collaborative multimodal perception (CMP): frames and title together, explained at length.
 ``caption`` is its recommendation-relevant analysis (RRA): the same model rewrites that for recommending, in 35 words.
+Both are conversations about one video: ``model.converse(perceive(video, config) for video in videos)`` has them.
 An answer that says nothing about the video is data, not an error: it is flagged, and the caption is the title.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
 from vrsim.errors import OptionError
-from vrsim.models.model import Completion, Model, Prompt, Sampling
+from vrsim.models.model import Completion, Conversation, Prompt, Sampling
 from vrsim.perception.answers import faults, said
 from vrsim.perception.instructions import ANALYSE, FRAMES, PERCEIVE, SHORTEN, TITLE, Instruction
 from vrsim.perception.words import count_words, cut_words
@@ -73,44 +74,36 @@ class Caption:
     replies: tuple[Completion, ...] = field(default=(), repr=False)  # as they came: one or two
 
 
-def perceive(
-    model: Model, videos: Sequence[Video], config: DescribeConfig, hear: Hear = lambda completion: None
-) -> list[Perception]:
-    """What the model perceives in each video, in order. Raises what ``Model.generate`` raises.
+def perceive(video: Video, config: DescribeConfig, hear: Hear = lambda completion: None) -> Conversation[Perception]:
+    """Asks what there is in a video.
 
     A video without frames is explained from its title, one without a title from its frames; one with neither is not
     asked about and flagged "nothing".
     """
-    asked = [_questions(video, config.cmp) for video in videos]
-    answers = iter(_ask(model, [prompt for prompts in asked for prompt in prompts], config.perception, hear))
-    return [_perception(video, [next(answers) for _ in prompts]) for video, prompts in zip(videos, asked, strict=True)]
+    replies = []
+    for prompt in _questions(video, config.cmp):
+        replies.append((yield prompt, config.perception))
+        hear(replies[-1])
+    return _perception(video, replies)
 
 
 def caption(
-    model: Model, perceptions: Sequence[Perception], config: DescribeConfig, hear: Hear = lambda completion: None
-) -> list[Caption]:
-    """The caption of each video, in order. Raises what ``Model.generate`` raises.
+    perception: Perception, config: DescribeConfig, hear: Hear = lambda completion: None
+) -> Conversation[Caption]:
+    """Asks for the caption of a video.
 
     An answer above the limit is asked again once, then cut. Where perception or answer is of no use, the caption is
     the title, however long it is.
     """
-    rewritten = [place for place, perception in enumerate(perceptions) if perception.text and config.rra]
-    prompts = [_rewrite(perceptions[place], config.limit) for place in rewritten]
-    first = _ask(model, prompts, config.caption, hear)
-    replies = {place: [answer] for place, answer in zip(rewritten, first, strict=True)}
-    long = [
-        (place, _shorten(prompt, answer, config.limit))
-        for place, prompt, answer in zip(rewritten, prompts, first, strict=True)
-        if not faults(answer) and count_words(said(answer)) > config.limit
-    ]
-    second = _ask(model, [prompt for _, prompt in long], config.caption, hear)
-    for (place, _), answer in zip(long, second, strict=True):
-        replies[place].append(answer)
-    return [_caption(each, replies.get(place, []), config) for place, each in enumerate(perceptions)]
-
-
-def _ask(model: Model, prompts: list[Prompt], sampling: Sampling, hear: Hear) -> list[Completion]:
-    return model.generate(prompts, sampling, lambda place, completion: hear(completion)) if prompts else []
+    replies: list[Completion] = []
+    if perception.text and config.rra:
+        prompt = _rewrite(perception, config.limit)
+        replies.append((yield prompt, config.caption))
+        hear(replies[-1])
+        if not faults(replies[0]) and count_words(said(replies[0])) > config.limit:
+            replies.append((yield _shorten(prompt, replies[0], config.limit), config.caption))
+            hear(replies[-1])
+    return _caption(perception, replies, config)
 
 
 def _questions(video: Video, together: bool) -> list[Prompt]:

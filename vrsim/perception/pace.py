@@ -3,7 +3,6 @@
 import time
 from typing import final
 
-from vrsim.models.model import Completion
 from vrsim.progress import Progress
 
 __all__ = ["Pace"]
@@ -15,30 +14,30 @@ EVERY = 0.2  # seconds between two reports: a fast server answers hundreds of ti
 class Pace:
     """Tells a progress how many items are done, with a share of those under way, and how many a second."""
 
-    def __init__(self, progress: Progress, done: int, total: int) -> None:
-        """``done`` of ``total`` items were done before, and do not count for the rate."""
-        self._progress, self._before, self._done, self._total = progress, done, done, total
-        self._items = self._answers = self._heard = 0
+    def __init__(self, progress: Progress, done: int, total: int, answers: int = 0) -> None:
+        """``done`` of ``total`` items were done before, and do not count for the rate.
+
+        ``answers`` are expected about each item, which is a guess; 0 = none are heard.
+        """
+        self._progress, self._before, self._total, self._answers = progress, done, total, answers
+        self._done = self._heard = 0
         self._start, self._told = time.monotonic(), 0.0
         progress(done, total, "decoding")
 
-    def take(self, items: int, answers: int) -> None:
-        """Items are under way; ``answers`` are expected about them, which is a guess."""
-        self._items, self._answers, self._heard = items, max(1, answers), 0
-
-    def hear(self, completion: Completion) -> None:
-        """One of the answers is there."""
+    def hear(self) -> None:
+        """An answer is there."""
         self._heard += 1
-        now = time.monotonic()
-        if now - self._told >= EVERY:
-            self._told = now
-            self._tell(self._done + self._items * min(1.0, self._heard / self._answers))
+        self._tell()
 
     def leave(self) -> None:
-        """The items under way are done."""
-        self._done += self._items
-        self._tell(self._done)
+        """An item is done."""
+        self._done += 1
+        self._tell()
 
-    def _tell(self, done: float) -> None:
-        rate = (done - self._before) / max(1e-9, time.monotonic() - self._start)
-        self._progress(done, self._total, f"{rate:.3g} items a second")
+    def _tell(self) -> None:
+        now, last = time.monotonic(), self._before + self._done == self._total
+        if last or now - self._told >= EVERY:
+            self._told = now
+            done = max(self._done, min(self._heard / max(1, self._answers), self._total - self._before))
+            rate = done / max(1e-9, now - self._start)
+            self._progress(self._before + done, self._total, f"{rate:.3g} items a second")

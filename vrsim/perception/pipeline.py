@@ -7,14 +7,17 @@ is rewritten for recommending (RRA). Each stage keeps what it made; a run that w
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from threading import Event, Thread
+from typing import final
 
 from vrsim.errors import DependencyError, VideoError
-from vrsim.models.model import Completion, Model
+from vrsim.models.model import PAUSE, Completion, Conversation, Model
 from vrsim.models.silence import refuse_silence
 from vrsim.perception.config import CaptionConfig
 from vrsim.perception.describe import Hear
@@ -22,14 +25,15 @@ from vrsim.perception.items import Item
 from vrsim.perception.key_frames import Scorer
 from vrsim.perception.pace import Pace
 from vrsim.perception.stages import STAGES, Output, Stages
-from vrsim.perception.steps import Row, add_captions, add_choices, add_frames, add_perceptions
+from vrsim.perception.steps import Row, add_choices, add_frames, describe
 from vrsim.progress import Progress, silent
 
-__all__ = ["DESCRIBING", "Captioning", "caption_items"]
+__all__ = ["DESCRIBING", "Arrivals", "Captioning", "caption_items"]
 
-FIRST, CHUNK = 64, 512  # items whose key frames are in memory at once; twice, as the next ones are made ready meanwhile
-SCORED = 32  # items all of whose frames are
-DESCRIBING = {"perception": add_perceptions, "caption": add_captions}  # stages in which a model is asked
+PART = 32  # items that are made ready together: all their frames are in memory
+AHEAD = 8  # parts that are made ready before they are wanted: their key frames are in memory
+LOOKED = 64  # items after which it is looked at how many have no answer
+DESCRIBING = ("perception", "caption")  # stages in which a model is asked
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class Captioning:
         images = {key: row.jpegs for key, row in new.items()} if stage == "frames" else {}
         self.stages.put(stage, self.keys[stage], {key: row.outputs[stage] for key, row in new.items()}, images)
 
+    def keep_one(self, stage: str, row: Row) -> None:
+        """Keep what a stage made new of an item, unless there was no answer."""
+        if not row.failed:
+            self.keep(stage, [row])
+
     def keep_failed(self, rows: Sequence[Row], model: str, items: int) -> None:
         """Keep at the end of a run of so many items those without an answer: one that breaks off asks about them again.
 
@@ -100,33 +109,34 @@ def caption_items(
     made until then is kept.
     """
     missing = run.missing(items, run.until)
-    pace = Pace(progress, len(items) - len(missing), len(items))
-    describing = [stage for stage in DESCRIBING if stage in run.wanted]
-    failed: list[Row] = []
+    stages = [stage for stage in DESCRIBING if stage in run.wanted]
+    pace = Pace(progress, len(items) - len(missing), len(items), len(stages))
+    arrivals = Arrivals(run, model.name, pace)
     over = Event()
 
     def heard(completion: Completion) -> None:
         hear(completion)
-        pace.hear(completion)
+        pace.hear()
+
+    def ask(row: Row) -> Conversation[None]:
+        arrivals.take((yield from describe(config, row, stages, heard, run.keep_one)))
 
     with ThreadPoolExecutor(1) as ahead, _processes(decoders) as pool:
 
-        def prepare(part: Sequence[Item]) -> list[Row]:
-            rows = run.load(part)
-            for start in range(0, len(rows), SCORED):
-                if not over.is_set():
-                    _prepare(config, run, scorer, rows[start : start + SCORED], pool)
+        def prepare(start: int) -> list[Row]:
+            if over.is_set():
+                return []
+            rows = run.load(missing[start : start + PART])
+            _prepare(config, run, scorer, rows, pool)
             return rows
 
         try:
-            for rows in _ahead(ahead, prepare, _parts(missing)):
-                pace.take(len(rows), len(rows) * len(describing))
-                for stage in describing:
-                    DESCRIBING[stage](config, model, rows, heard)
-                    run.keep(stage, [row for row in rows if not row.failed])
-                    refuse_silence(model.name, sum(row.failed for row in rows), len(rows))
-                failed += [row for row in rows if row.failed]
-                pace.leave()
+            rows = _ahead(ahead, prepare, range(0, len(missing), PART))
+            if stages and missing:
+                model.warm_up()  # while the first videos are decoded
+                model.converse(row and ask(row) for row in rows)
+            for row in rows:  # where nothing is asked
+                arrivals.take(row) if row else time.sleep(PAUSE)
         except BrokenExecutor as error:
             raise VideoError(
                 f"a process that decodes videos ended ({type(error).__name__}), mostly for want of memory; the same "
@@ -134,7 +144,30 @@ def caption_items(
             ) from error
         finally:  # also where something is raised, or somebody interrupts: nobody waits for the next items then
             over.set()
-    run.keep_failed(failed, model.name, len(items))
+    arrivals.end(len(items))
+
+
+@final
+class Arrivals:
+    """Takes the items that have been through all stages, and says when a model is out of order."""
+
+    def __init__(self, run: Captioning, model: str, pace: Pace) -> None:
+        self._run, self._model, self._pace = run, model, pace
+        self._failed: list[Row] = []
+        self._answered: list[bool] = []  # of the last items
+
+    def take(self, row: Row) -> None:
+        """Raises ModelError where most of the last items have no answer."""
+        self._failed += [row] * row.failed
+        self._answered.append(not row.failed)
+        if len(self._answered) == LOOKED:
+            refuse_silence(self._model, self._answered.count(False), LOOKED)
+            self._answered.clear()
+        self._pace.leave()
+
+    def end(self, items: int) -> None:
+        """Keep what failed of a run of so many items. Raises ModelError if that is more than half of them."""
+        self._run.keep_failed(self._failed, self._model, items)
 
 
 @contextmanager
@@ -158,6 +191,8 @@ def _processes(count: int) -> Iterator[Executor]:
 def _serve(run: int) -> None:
     """A decoder leaves Ctrl-C to the process of the run, and ends soon after it, also after a kill."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)  # the model is asked first: it is what a run waits for
 
     def watch() -> None:
         while os.getppid() == run:
@@ -180,24 +215,19 @@ def _prepare(
             row.jpegs = {place: row.jpegs[place] for place in row.outputs["choice"]["places"] if row.jpegs}
 
 
-def _parts(items: Sequence[Item]) -> list[Sequence[Item]]:
-    """The items in parts, a small one first: the model need not wait long for it."""
-    parts, at, size = [], 0, FIRST
-    while at < len(items):
-        parts.append(items[at : at + size])
-        at, size = at + size, min(2 * size, CHUNK)
-    return parts
-
-
 def _ahead(
-    pool: ThreadPoolExecutor, prepare: Callable[[Sequence[Item]], list[Row]], parts: Sequence[Sequence[Item]]
-) -> Iterator[list[Row]]:
-    """Each part prepared, the next one while this one is used."""
-    waiting = [pool.submit(prepare, part) for part in parts[:1]]
-    for following in [*parts[1:], None]:
-        if not waiting:
-            return
-        rows = waiting.pop().result()
-        if following is not None:
-            waiting.append(pool.submit(prepare, following))
-        yield rows
+    pool: ThreadPoolExecutor, prepare: Callable[[int], list[Row]], starts: Sequence[int]
+) -> Iterator[Row | None]:
+    """The rows of all parts, of which the first are made ready from now on; None = the next is not ready yet."""
+    more = iter(starts)
+    waiting = deque(pool.submit(prepare, start) for start in islice(more, AHEAD))
+
+    def rows() -> Iterator[Row | None]:
+        while waiting:
+            if not waiting[0].done():
+                yield None
+                continue
+            yield from waiting.popleft().result()
+            waiting.extend(pool.submit(prepare, start) for start in islice(more, 1))
+
+    return rows()

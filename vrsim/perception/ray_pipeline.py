@@ -15,21 +15,19 @@ from vrsim.cluster.connect import connect
 from vrsim.errors import DependencyError, VrsimError
 from vrsim.models.model import Model
 from vrsim.models.names import ModelSpec, make_model
-from vrsim.models.silence import refuse_silence
 from vrsim.perception.clip import ClipConfig, OpenClip
 from vrsim.perception.config import CaptionConfig
 from vrsim.perception.describe import Hear
 from vrsim.perception.items import Item
 from vrsim.perception.pace import Pace
-from vrsim.perception.pipeline import DESCRIBING, Captioning
-from vrsim.perception.stages import STAGES
-from vrsim.perception.steps import Row, add_captions, add_choices, add_frames, add_perceptions
+from vrsim.perception.pipeline import DESCRIBING, PART, Arrivals, Captioning
+from vrsim.perception.steps import Row, add_choices, add_frames, describe
 from vrsim.progress import Progress, silent
 
 __all__ = ["caption_on_ray"]
 
 SENT = 10_000  # items of one data set: their frames pass through Ray's memory
-SCORED, ASKED = 32, 256  # items of a batch for CLIP, and for the language model
+ASKED = 256  # items of a batch for the language model
 SCORER = 0.25  # of a GPU; a language model of this kind gets the rest
 CELL = "row"  # rows travel pickled: Ray's tables would change empty lists and missing values
 
@@ -81,17 +79,15 @@ class _Choosing(_Worker):
 class _Describing(_Worker):
     """Perceptions and captions; a model that runs here takes a GPU if there is one, a server none."""
 
-    def __init__(self, config: CaptionConfig, spec: ModelSpec, until: str) -> None:
-        self._config, self._spec, self._until = config, spec, until
+    def __init__(self, config: CaptionConfig, spec: ModelSpec, stages: Sequence[str]) -> None:
+        self._config, self._spec, self._stages = config, spec, stages
 
     @cached_property
     def _model(self) -> Model:
         return make_model(self._spec, None)
 
     def add(self, rows: list[Row]) -> None:
-        add_perceptions(self._config, self._model, rows, _unheard)
-        if self._until == STAGES[-1]:
-            add_captions(self._config, self._model, rows, _unheard)
+        self._model.converse(describe(self._config, row, self._stages, _unheard) for row in rows)
 
 
 def caption_on_ray(
@@ -112,28 +108,20 @@ def caption_on_ray(
     ray = _connect(address)
     missing = run.missing(items, run.until)
     pace = Pace(progress, len(items) - len(missing), len(items))
-    name = f"{spec.kind}:{spec.target}"
-    failed: list[Row] = []
-    answered: list[bool] = []  # of the last items
+    arrivals = Arrivals(run, f"{spec.kind}:{spec.target}", pace)
     for at in range(0, len(missing), SENT):
-        for row in _stream(ray, run.load(missing[at : at + SENT]), config, spec, clip, run.until):
+        for row in _stream(ray, run.load(missing[at : at + SENT]), config, spec, clip, run.wanted):
             for stage in row.new:
                 if not (row.failed and stage in DESCRIBING):
                     run.keep(stage, [row])
             for completion in row.heard:
                 hear(completion)
-            pace.take(1, 1)
-            pace.leave()
-            failed += [row] * row.failed
-            answered.append(not row.failed)
-            if len(answered) == ASKED:
-                refuse_silence(name, answered.count(False), ASKED)
-                answered.clear()
-    run.keep_failed(failed, name, len(items))
+            arrivals.take(row)
+    arrivals.end(len(items))
 
 
 def _stream(
-    ray: Any, rows: list[Row], config: CaptionConfig, spec: ModelSpec, clip: ClipConfig, until: str
+    ray: Any, rows: list[Row], config: CaptionConfig, spec: ModelSpec, clip: ClipConfig, wanted: Sequence[str]
 ) -> Iterator[Row]:
     """The rows as they are finished, in any order; each kind of work has workers of its own. Raises their errors."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
@@ -144,12 +132,12 @@ def _stream(
 
     cells = [{CELL: pickle.dumps(row)} for row in rows]
     data = ray.data.from_items(cells).map(_sample, fn_kwargs={"config": config}, num_cpus=1)
-    if until != "frames":
+    if "choice" in wanted:
         share = SCORER if config.choose == "clip" else 0.0
-        data = data.map_batches(_Choosing, **on(share, SCORED, fn_constructor_args=(config, clip)))
-    if until in ("perception", "caption"):
+        data = data.map_batches(_Choosing, **on(share, PART, fn_constructor_args=(config, clip)))
+    if set(DESCRIBING) & set(wanted):
         share = 1 - SCORER if spec.kind == "hf" else 0.0
-        data = data.map_batches(_Describing, **on(share, ASKED, fn_constructor_args=(config, spec, until)))
+        data = data.map_batches(_Describing, **on(share, ASKED, fn_constructor_args=(config, spec, wanted)))
     for cell in data.iter_rows():
         row = pickle.loads(cell[CELL])
         if isinstance(row, VrsimError):

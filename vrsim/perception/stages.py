@@ -42,6 +42,7 @@ class Stages:
         with self._told():
             self._link = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
             self._link.execute("PRAGMA journal_mode = WAL")
+            self._link.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing; a power cut the last moments
             [found] = self._link.execute("PRAGMA application_id").fetchone()
             [version] = self._link.execute("PRAGMA user_version").fetchone()
             if not found and not self._link.execute("SELECT 1 FROM sqlite_master").fetchone():

@@ -1,4 +1,4 @@
-"""The four stages of captioning as functions of some items: each adds what is missing."""
+"""The four stages of captioning: each adds to the items what is missing, the last two in conversations."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from vrsim.errors import VideoError
-from vrsim.models.model import Completion, Model
+from vrsim.models.model import Completion, Conversation
 from vrsim.perception.config import QUALITY, CaptionConfig
-from vrsim.perception.describe import Caption, Perception, Video, caption, perceive
+from vrsim.perception.describe import Caption, Hear, Perception, Video, caption, perceive
 from vrsim.perception.frames import sample_frames
 from vrsim.perception.items import Item
 from vrsim.perception.key_frames import Candidates, Scorer, key_frames
 from vrsim.perception.stages import Output
 
-__all__ = ["Row", "add_captions", "add_choices", "add_frames", "add_perceptions", "file_of", "pixels"]
+__all__ = ["Row", "add_choices", "add_frames", "describe", "file_of", "pixels"]
 
 UNSEEN = np.zeros((1, 1, 3), np.uint8)  # stands for a frame that nobody looks at
 
@@ -89,27 +89,32 @@ def add_choices(config: CaptionConfig, scorer: Scorer | None, rows: Sequence[Row
         row.add("choice", output)
 
 
-def add_perceptions(config: CaptionConfig, model: Model, rows: Sequence[Row], hear: Callable[..., None]) -> None:
-    """CMP: what the model perceives in key frames and title."""
-    missing = [row for row in rows if row.outputs["perception"] is None]
-    videos = [Video(row.item.title, tuple(row.jpegs[at] for at in row.outputs["choice"]["places"])) for row in missing]
-    _say("perception", missing, perceive(model, videos, config.describe, hear))
+def describe(
+    config: CaptionConfig,
+    row: Row,
+    stages: Sequence[str],
+    hear: Hear,
+    keep: Callable[[str, Row], None] = lambda stage, row: None,
+) -> Conversation[Row]:
+    """CMP and RRA: asks what the model perceives in an item's key frames and title, and for the caption of that.
+
+    ``keep`` is called with each of the two stages as soon as it is done.
+    """
+    if "perception" in stages and row.outputs["perception"] is None:
+        frames = tuple(row.jpegs[at] for at in row.outputs["choice"]["places"])
+        _say(row, "perception", (yield from perceive(Video(row.item.title, frames), config.describe, hear)))
+        keep("perception", row)
+    if "caption" in stages and row.outputs["caption"] is None:
+        seen = row.outputs["perception"]
+        perception = Perception(row.item.title, seen["text"], tuple(seen["flags"]))
+        _say(row, "caption", (yield from caption(perception, config.describe, hear)))
+        keep("caption", row)
+    return row
 
 
-def add_captions(config: CaptionConfig, model: Model, rows: Sequence[Row], hear: Callable[..., None]) -> None:
-    """RRA: the caption that is made of it."""
-    missing = [row for row in rows if row.outputs["caption"] is None]
-    seen = [
-        Perception(row.item.title, row.outputs["perception"]["text"], tuple(row.outputs["perception"]["flags"]))
-        for row in missing
-    ]
-    _say("caption", missing, caption(model, seen, config.describe, hear))
-
-
-def _say(stage: str, rows: Sequence[Row], made: Sequence[Perception | Caption]) -> None:
-    for row, one in zip(rows, made, strict=True):
-        row.heard += one.replies
-        row.add(stage, {"text": one.text, "flags": list(one.flags), "replies": [reply.text for reply in one.replies]})
+def _say(row: Row, stage: str, made: Perception | Caption) -> None:
+    row.heard += made.replies
+    row.add(stage, {"text": made.text, "flags": list(made.flags), "replies": [reply.text for reply in made.replies]})
 
 
 def _jpeg(image: np.ndarray) -> bytes:
