@@ -207,7 +207,7 @@ def test_heavy_libraries_are_imported_where_they_are_used(module):
     def heavy(i):
         return i.at_once and not i.for_types and is_in(i.name, HEAVY)
 
-    learns = ["vrsim.recommender", "vrsim.training", "vrsim.models.muon"]
+    learns = ["vrsim.recommender", "vrsim.training"]
     subclasses = [m.name for m in MODULES if is_in(m.name, learns) and any(map(heavy, m.imports))]
     if module.name not in subclasses:  # they subclass what they import, and are imported late themselves
         assert found(module, lambda i: heavy(i) or (i.at_once and is_in(i.name, subclasses))) == []

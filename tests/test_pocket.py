@@ -10,7 +10,7 @@ from vrsim.errors import ModelError, OptionError
 from vrsim.models.model import Prompt, Sampling
 from vrsim.models.pocket import CARD, build_pocket, load_pocket, pocket_folder, read_card
 from vrsim.models.pocket_tokenizer import make_tokenizer, title_token
-from vrsim.models.pocket_training import PocketConfig, train
+from vrsim.models.pocket_training import PocketConfig, _optimizers, train
 from vrsim.progress import silent
 from vrsim.testing import without_future
 from vrsim.text.templates import US_AGENT
@@ -60,6 +60,18 @@ def test_it_learns_what_comes_next(tiny, built):
     played = vrsim.play(vrsim.make_agent(f"us-agent:model=pocket:{built}"), episodes)
     assert played.correct.mean() > 0.35  # chance .25
     assert played.decisions.valid.all()
+
+
+def test_muon_has_the_matrices_inside_and_adamw_all_else(tiny):
+    model, _, _ = train(tiny, PocketConfig(hidden=16, layers=2, steps=1), silent)
+    muon, adamw = _optimizers(model)
+    owned = [weight for one in (muon, adamw) for group in one.param_groups for weight in group["params"]]
+    assert len({id(weight) for weight in owned}) == len(owned) == len(list(model.parameters()))
+    assert len(muon.param_groups[0]["params"]) == 7 * 2  # of each layer: attention four, the network behind it three
+    tables, vectors = (group["params"] for group in adamw.param_groups)
+    assert {len(weight) for weight in tables} == {len(model.get_input_embeddings().weight)}
+    assert {weight.ndim for weight in vectors} == {1}
+    assert [group["weight_decay"] for group in (*muon.param_groups, *adamw.param_groups)] == [0.1, 0.1, 0.0]
 
 
 def test_it_never_sees_what_is_held_out(tiny):
