@@ -196,7 +196,7 @@ def test_other_forms_of_a_word_support_it():
 def test_the_pace_moves_while_the_model_answers_and_ends_at_the_total():
     told = []
     pace = Pace(lambda done, total, what: told.append((done, total, what)), 10, 12, 2)
-    pace.hear()
+    pace.step()
     pace.leave()  # so soon after the last report that nothing is told
     pace.leave()
     assert [(done, total) for done, total, _ in told] == [(10, 12), (10.5, 12), (12, 12)]

@@ -11,6 +11,7 @@ import pytest
 from tests.captioned import describing, images_of, make_folder, run_of
 from tests.chat_server import ChatServer, Reply, prompt_of
 from vrsim.errors import BudgetError, DataError, ModelError, OptionError, ResultsError, UnknownNameError
+from vrsim.perception import pipeline
 from vrsim.perception.captioning import caption_folder
 from vrsim.perception.stages import Stages
 
@@ -209,32 +210,53 @@ def title_of(request):
     return int(re.search(r"title (\d+)", prompt_of(request)).group(1))
 
 
-def failing(broken):
+def slowly(request, before):
+    return replace(describing(request, before), delay=0.2)
+
+
+def failing(broken, others=describing):
     """A server that gives up on items whose numbers are in ``broken``."""
 
     def answer(request, before):
         if title_of(request) in broken:
             return Reply(status=400, error={"message": "content filter", "code": "content_filter"})
-        return describing(request, before)
+        return others(request, before)
 
     return ChatServer(answer)
 
 
-def test_a_model_that_hardly_answers_stops_the_run_and_what_it_answered_is_kept(folder, many, tmp_path):
+def test_a_model_that_hardly_answers_stops_the_run_and_what_it_answered_is_kept(folder, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "LOOKED", 64)
     broken = set(range(30, 100))
     with failing(broken) as server:
         run = replace(run_of(folder, server.url, tmp_path / "out.parquet"), titles=many)
         run = replace(run, options={**run.options, "store": "off"})
-        with pytest.raises(ModelError, match=r"answered \d\d of 64 prompts"):
+        with pytest.raises(ModelError, match="answered 30 of 64 prompts"):
             caption_folder(run)
         assert not run.out.exists()
-        answered = len([title for title in map(title_of, server.requests) if title < 30])
-        assert 30 <= answered <= 60
         broken.clear()
         server.requests.clear()
         done = caption_folder(run)
-        assert len(server.requests) == 200 - answered
+        assert len(server.requests) == 200 - 2 * 30
     assert done.audit.flags == {}
+
+
+def test_refusals_that_come_sooner_than_answers_count_no_more_than_those(folder, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "LOOKED", 16)
+    with failing(range(0, 100, 3), slowly) as server:
+        done = caption_folder(replace(run_of(folder, server.url, tmp_path / "out.parquet"), titles=many))
+    assert done.audit.flags == {"failed": 34, "title": 34}
+
+
+def test_a_run_of_many_parts_leaves_no_item_out(folder, many, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "PART", 7)
+    monkeypatch.setattr(pipeline, "AHEAD", 2)
+    with ChatServer(describing) as server:
+        run = replace(run_of(folder, server.url, tmp_path / "out.parquet"), titles=many)
+        for until, asked in (("choice", 0), ("perception", 100), ("caption", 100)):
+            server.requests.clear()
+            assert len(caption_folder(run, until).outputs[until]) == 100
+            assert len(server.requests) == asked
 
 
 def test_a_model_that_answers_nothing_writes_no_table_of_titles(folder, many, tmp_path):

@@ -11,7 +11,7 @@ from tests.scripted_model import ScriptedModel, read
 from tests.served import QUICK, chat, model_at
 from tests.stored import no_model
 from vrsim.errors import ModelError, VideoError
-from vrsim.models.model import TOGETHER, Sampling
+from vrsim.models.model import TOGETHER, Completion, Sampling
 from vrsim.models.recorded import Recorded
 from vrsim.models.store import Store
 
@@ -105,6 +105,30 @@ def test_what_a_conversation_or_the_next_one_raises_ends_the_work(made):
             model.converse(broken())
 
 
+def test_batches_have_one_sampling_each_and_a_model_may_tell_nobody_before_the_end():
+    class Quiet(ScriptedModel):
+        def generate(self, prompts, sampling, done=None, listen=None):
+            return [Completion(f"{read(prompt)}{sampling.max_tokens}") for prompt in prompts]
+
+    found = Quiet().converse(talk(name, 3) for name in "abc")
+    assert found == [[name, f"{name}64", f"{name}648", f"{name}64864"] for name in "abc"]
+
+
+@every_model
+def test_an_error_ends_the_work_although_more_may_come(made):
+    def coming():
+        yield bad()
+        while True:  # never ready, never over
+            yield None
+
+    def bad():
+        yield chat("x")[0], QUICK
+        raise VideoError("no")
+
+    with made(lambda words: words) as model, pytest.raises(VideoError, match="no"):
+        model.converse(coming())
+
+
 def test_a_server_is_asked_on_at_once_and_never_more_than_allowed():
     pytest.importorskip("openai")
 
@@ -153,17 +177,24 @@ def test_a_store_answers_what_it_knows_and_keeps_what_is_new(made, tmp_path):
     store.close()
 
 
-def test_a_model_is_made_while_there_is_time_but_not_for_a_replay(tmp_path):
-    store, made = Store(tmp_path / "answers.sqlite"), []
+def test_what_is_stored_needs_no_model_and_no_key(tmp_path):
+    store = Store(tmp_path / "answers.sqlite")
+    first = Recorded(ScriptedModel, "m", store).converse([talk("a", 2)])
+    assert Recorded(no_model, "m", store).converse([None, talk("a", 2), talk("b", 0)]) == [*first, ["b"]]
+    store.close()
 
-    def make():
-        made.append(time.monotonic())
-        return ScriptedModel()
 
-    Recorded(make, "m", store, replay=True).warm_up()
-    assert made == []
-    model = Recorded(make, "m", store)
+def test_only_what_costs_nothing_to_make_is_warmed_up_before_it_is_known_to_be_needed(tmp_path):
+    class Warm(ScriptedModel):
+        def warm_up(self):
+            warm.append(self)
+
+    warm, store = [], Store(tmp_path / "answers.sqlite")
+    Recorded(Warm, "m", store).warm_up()
+    Recorded(Warm, "m", store, replay=True, facts=(None, "")).warm_up()
+    assert warm == []
+    model = Recorded(Warm, "m", store, facts=(None, ""))
     model.warm_up()
     model.generate(chat("a"), QUICK)
-    assert len(made) == 1
+    assert len(warm) == 1
     store.close()

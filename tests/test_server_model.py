@@ -201,3 +201,10 @@ def test_the_server_counts_its_requests_also_for_other_processes():
         model_at(server).generate(chat("a", "b"), QUICK)
         found = OpenAI(api_key="x", base_url=server.url).get("/../counts", cast_to=object)
     assert found == {"a": 1, "b": 1}
+
+
+def test_what_is_no_image_is_refused_before_anything_is_asked():
+    with ChatServer() as server:
+        with pytest.raises(OptionError, match="image"):
+            model_at(server).generate([*chat("a"), *chat("b", images=(b"GIF89a",))], QUICK)
+        assert server.requests == []

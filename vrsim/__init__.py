@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
 
 _ROOT = Path(__file__).parent.parent
 if __name__ != "vrsim":

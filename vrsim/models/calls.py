@@ -100,7 +100,7 @@ class Calls:
         async def work() -> None:
             while True:
                 try:
-                    async with turn:
+                    async with turn:  # one waits for the next, and their places are in order
                         conversation, place = await take(), next(places)
                     if conversation is None:
                         return
@@ -113,6 +113,7 @@ class Calls:
                             return
                         asked = await self.tell(go_on, place, conversation, completion)
                     self.under_way -= 1
+                    await asyncio.sleep(0)  # others go on, also where a store has all the answers
                 except Exception as error:  # the others are still waited for; raised below
                     self.error = self.error or error
                     self.stop.set()

@@ -5,13 +5,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vrsim.errors import OptionError
 
 __all__ = [
     "END",
     "PAUSE",
+    "TOGETHER",
     "Asked",
     "Completion",
     "Conversation",
@@ -153,18 +154,27 @@ class Model(ABC):
             if asked:
                 sampling = next(iter(asked.values()))[2]
                 turn = [(place, *asked.pop(place)) for place in [*asked] if asked[place][2] == sampling]
-                prompts = [prompt for _, _, prompt, _ in turn]
-                self.generate(prompts, sampling, lambda at, completion, turn=turn: go_on(*turn[at][:2], completion))
+                _answer(self, turn, sampling, go_on)
             elif more:
                 time.sleep(PAUSE)
         return [found[place] for place in range(begun)]
 
     def warm_up(self) -> None:
-        """Load what the first ``generate`` would wait for; for callers who have other work under way meanwhile.
-
-        Does nothing by default. Raises ModelError, DependencyError.
-        """
+        """Load what the first question would wait for, while other work is under way. Does nothing by default."""
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has by itself. The default guesses: a token for every three bytes."""
         return [-(-len(text.encode("utf-8", "replace")) // 3) for text in texts]
+
+
+def _answer(model: Model, turn: list[tuple[Any, ...]], sampling: Sampling, go_on: Callable[..., None]) -> None:
+    """Answer (place, conversation, prompt, sampling) each, and go on with it as soon as its answer is there."""
+    heard: set[int] = set()
+
+    def hear(at: int, completion: Completion) -> None:
+        heard.add(at)
+        go_on(*turn[at][:2], completion)
+
+    completions = model.generate([prompt for _, _, prompt, _ in turn], sampling, hear)
+    for at in {*range(len(turn))} - heard:  # of a model that tells nobody before
+        hear(at, completions[at])

@@ -1,12 +1,14 @@
 """A model behind a store: recorded once, repeated without it."""
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import TypeVar, final
 
 from vrsim.errors import ModelError
-from vrsim.models.model import Completion, Conversation, Done, Listener, Model, Prompt, Sampling, ignore
+from vrsim.models.model import PAUSE, Asked, Completion, Conversation, Done, Listener, Model, Prompt, Sampling, ignore
 from vrsim.models.store import Store, completion_keys, count_key
 
 __all__ = ["Recorded"]
@@ -32,7 +34,8 @@ class Recorded(Model):
     ) -> None:
         """``make`` loads the model; its answers are stored under ``name``, which has to tell it from all others.
 
-        ``replay`` = the model must not be needed.
+        ``replay`` = the model must not be needed. ``facts``, its ``context`` and ``completes``, are given where it
+        costs nothing to make.
         """
         self._make, self.name, self.store, self.replay = make, name, store, replay
         self._model: Model | None = None
@@ -90,7 +93,20 @@ class Recorded(Model):
         """
         if self.replay:
             return super().converse(conversations)
-        return self._made().converse(each and self._open_questions(each) for each in conversations)
+        found, coming = [], iter(conversations)
+        for each in coming:
+            if each is None:
+                time.sleep(PAUSE)
+                continue
+            conversation = self._open_questions(each)
+            try:
+                asked = next(conversation)
+            except StopIteration as end:
+                found.append(end.value)
+                continue
+            rest = (each and self._open_questions(each) for each in coming)
+            return found + self._made().converse(chain([_begun(conversation, asked)], rest))
+        return found
 
     def _open_questions(self, conversation: Conversation[T]) -> Conversation[T]:
         """The conversation without the questions whose answers are stored."""
@@ -106,8 +122,8 @@ class Recorded(Model):
                 completion = self.store.put(key, (yield prompt, sampling))
 
     def warm_up(self) -> None:
-        """Make the model, unless this is a replay, which needs none."""
-        if not self.replay:
+        """Warm the model up where it costs nothing to make: another may not be needed at all."""
+        if self._known is not None and not self.replay:
             self._made().warm_up()
 
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -153,3 +169,13 @@ class Recorded(Model):
                     f"{self._model.name}; choose another store for its answers"
                 )
         return self._model
+
+
+def _begun(conversation: Conversation[T], asked: Asked) -> Conversation[T]:
+    """A conversation that has asked its first question already."""
+    while True:
+        completion = yield asked
+        try:
+            asked = conversation.send(completion)
+        except StopIteration as end:
+            return end.value

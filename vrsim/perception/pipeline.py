@@ -6,18 +6,19 @@ is rewritten for recommending (RRA). Each stage keeps what it made; a run that w
 
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from threading import Event, Thread
 from typing import final
 
 from vrsim.errors import DependencyError, VideoError
-from vrsim.models.model import PAUSE, Completion, Conversation, Model
+from vrsim.models.model import PAUSE, Conversation, Model
 from vrsim.models.silence import refuse_silence
 from vrsim.perception.config import CaptionConfig
 from vrsim.perception.describe import Hear
@@ -32,7 +33,7 @@ __all__ = ["DESCRIBING", "Arrivals", "Captioning", "caption_items"]
 
 PART = 32  # items that are made ready together: all their frames are in memory
 AHEAD = 8  # parts that are made ready before they are wanted: their key frames are in memory
-LOOKED = 64  # items after which it is looked at how many have no answer
+LOOKED = 256  # items that begin one after the other, of which most must have answers
 DESCRIBING = ("perception", "caption")  # stages in which a model is asked
 
 
@@ -114,12 +115,14 @@ def caption_items(
     arrivals = Arrivals(run, model.name, pace)
     over = Event()
 
-    def heard(completion: Completion) -> None:
-        hear(completion)
-        pace.hear()
+    numbers = count()
 
-    def ask(row: Row) -> Conversation[None]:
-        arrivals.take((yield from describe(config, row, stages, heard, run.keep_one)))
+    def keep(stage: str, row: Row) -> None:
+        run.keep_one(stage, row)
+        pace.step()
+
+    def ask(row: Row, number: int) -> Conversation[None]:
+        arrivals.take((yield from describe(config, row, stages, hear, keep)), number)
 
     with ThreadPoolExecutor(1) as ahead, _processes(decoders) as pool:
 
@@ -134,9 +137,9 @@ def caption_items(
             rows = _ahead(ahead, prepare, range(0, len(missing), PART))
             if stages and missing:
                 model.warm_up()  # while the first videos are decoded
-                model.converse(row and ask(row) for row in rows)
+                model.converse(row and ask(row, next(numbers)) for row in rows)
             for row in rows:  # where nothing is asked
-                arrivals.take(row) if row else time.sleep(PAUSE)
+                arrivals.take(row, next(numbers)) if row else time.sleep(PAUSE)
         except BrokenExecutor as error:
             raise VideoError(
                 f"a process that decodes videos ended ({type(error).__name__}), mostly for want of memory; the same "
@@ -154,15 +157,18 @@ class Arrivals:
     def __init__(self, run: Captioning, model: str, pace: Pace) -> None:
         self._run, self._model, self._pace = run, model, pace
         self._failed: list[Row] = []
-        self._answered: list[bool] = []  # of the last items
+        self._blocks: dict[int, list[bool]] = {}  # whether there was no answer, of items that began together
 
-    def take(self, row: Row) -> None:
-        """Raises ModelError where most of the last items have no answer."""
+    def take(self, row: Row, number: int) -> None:
+        """``number``: of items that began before; those without an answer are through sooner than others.
+
+        Raises ModelError where most of the items that began together have no answer.
+        """
         self._failed += [row] * row.failed
-        self._answered.append(not row.failed)
-        if len(self._answered) == LOOKED:
-            refuse_silence(self._model, self._answered.count(False), LOOKED)
-            self._answered.clear()
+        block = self._blocks.setdefault(number // LOOKED, [])
+        block.append(row.failed)
+        if len(block) == LOOKED:
+            refuse_silence(self._model, sum(self._blocks.pop(number // LOOKED)), LOOKED)
         self._pace.leave()
 
     def end(self, items: int) -> None:
@@ -191,7 +197,7 @@ def _processes(count: int) -> Iterator[Executor]:
 def _serve(run: int) -> None:
     """A decoder leaves Ctrl-C to the process of the run, and ends soon after it, also after a kill."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):  # not on Windows
+    if sys.platform != "win32":
         os.nice(10)  # the model is asked first: it is what a run waits for
 
     def watch() -> None:

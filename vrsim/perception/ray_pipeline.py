@@ -9,6 +9,7 @@ import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import count
 from typing import Any, final
 
 from vrsim.cluster.connect import connect
@@ -108,15 +109,18 @@ def caption_on_ray(
     ray = _connect(address)
     missing = run.missing(items, run.until)
     pace = Pace(progress, len(items) - len(missing), len(items))
+    numbers = count()
     arrivals = Arrivals(run, f"{spec.kind}:{spec.target}", pace)
     for at in range(0, len(missing), SENT):
         for row in _stream(ray, run.load(missing[at : at + SENT]), config, spec, clip, run.wanted):
             for stage in row.new:
-                if not (row.failed and stage in DESCRIBING):
+                if stage in DESCRIBING:
+                    run.keep_one(stage, row)
+                else:
                     run.keep(stage, [row])
             for completion in row.heard:
                 hear(completion)
-            arrivals.take(row)
+            arrivals.take(row, next(numbers))
     arrivals.end(len(items))
 
 
