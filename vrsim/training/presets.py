@@ -21,7 +21,7 @@ PRESETS: dict[type[TrainConfig], dict[str, dict[str, Any]]] = {
     SftConfig: {
         "pocket": FINE_TUNED,
         # Where the right answer is the one that the recommender likes least, candidates are not compared for long.
-        "pocket-led": FINE_TUNED | {"lead": "uniform", "lead_share": 0.6, "steps": 1700},
+        "pocket-led": FINE_TUNED | {"lead": "uniform", "lead_share": 0.35, "steps": 1700},
         # TALLRec (RecSys 2023): LoRA of rank 8 on a 7B model, learning rate 1e-4, batch of 128, 16, 64 or 256 examples.
         **{
             f"tallrec-{shots}": LORA
