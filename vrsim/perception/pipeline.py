@@ -6,7 +6,6 @@ is rewritten for recommending (RRA). Each stage keeps what it made; a run that w
 
 import os
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -197,8 +196,6 @@ def _processes(count: int) -> Iterator[Executor]:
 def _serve(run: int) -> None:
     """A decoder leaves Ctrl-C to the process of the run, and ends soon after it, also after a kill."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":
-        os.nice(10)  # the model is asked first: it is what a run waits for
 
     def watch() -> None:
         while os.getppid() == run:
