@@ -82,7 +82,8 @@ def main() -> None:
 def clips_of_data() -> list[Path]:
     root = Path(os.environ["VRSIM_DATA"]) if "VRSIM_DATA" in os.environ else None
     folders = (root / "videos", root / "microlens" / "sample_media") if root else ()
-    return sorted(file for folder in folders for file in folder.iterdir() if file.suffix in (".mp4", ".webm"))
+    files = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    return sorted(file for file in files if file.suffix in (".mp4", ".webm"))
 
 
 def frames() -> None:
@@ -163,6 +164,8 @@ def stages(kind: str = "smolvlm-256m") -> None:
     from vrsim.perception.steps import add_choices, add_frames
 
     clips, asking = clips_of_data(), DescribeConfig()
+    if not clips:
+        sys.exit("there are no clips: set VRSIM_DATA to a folder with videos/ or microlens/sample_media/ in it")
     rows = [Row(Item(clip.name, clip.stem, clip), dict.fromkeys(STAGES)) for clip in clips]
     with tempfile.TemporaryDirectory() as folder:
         model = LocalModel(LocalConfig(str(save(kind, Path(folder) / kind))))

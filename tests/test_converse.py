@@ -146,6 +146,19 @@ def test_a_server_is_asked_on_at_once_and_never_more_than_allowed():
     assert server.most == 3
 
 
+def test_a_server_that_nobody_reaches_any_more_ends_the_work_however_much_it_answered_before():
+    pytest.importorskip("openai")
+    with ChatServer() as server:
+
+        def closing():
+            server.end()
+            yield chat("nobody")[0], QUICK
+
+        talks = [talk(str(number), 1) for number in range(20)]
+        with pytest.raises(ModelError, match="cannot be reached"):
+            model_at(server, concurrency=2, retries=2).converse([*talks, closing(), closing(), closing()])
+
+
 def test_a_server_goes_on_with_conversations_in_the_callers_thread():
     threads = set()
 
