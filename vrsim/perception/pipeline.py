@@ -112,9 +112,7 @@ def caption_items(
     stages = [stage for stage in DESCRIBING if stage in run.wanted]
     pace = Pace(progress, len(items) - len(missing), len(items), len(stages))
     arrivals = Arrivals(run, model.name, pace)
-    over = Event()
-
-    numbers = count()
+    numbers, over = count(), Event()
 
     def keep(stage: str, row: Row) -> None:
         run.keep_one(stage, row)
@@ -138,7 +136,10 @@ def caption_items(
                 model.warm_up()  # while the first videos are decoded
                 model.converse(row and ask(row, next(numbers)) for row in rows)
             for row in rows:  # where nothing is asked
-                arrivals.take(row, next(numbers)) if row else time.sleep(PAUSE)
+                if row is None:
+                    time.sleep(PAUSE)
+                else:
+                    arrivals.take(row, next(numbers))
         except BrokenExecutor as error:
             raise VideoError(
                 f"a process that decodes videos ended ({type(error).__name__}), mostly for want of memory; the same "
@@ -176,7 +177,7 @@ class Arrivals:
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[Executor]:
+def _processes(decoders: int) -> Iterator[Executor]:
     """Processes, started where there is work for them; killed at the end, also in the middle of their work.
 
     Threads would decode short clips one after the other: much of that work is Python's. Processes of loky do not need
@@ -186,7 +187,7 @@ def _processes(count: int) -> Iterator[Executor]:
         from loky import ProcessPoolExecutor
     except ImportError as error:
         raise DependencyError(f"captions need loky ({error}); install it with pip install 'vrsim[video]'") from None
-    pool = ProcessPoolExecutor(count, initializer=_serve, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(decoders, initializer=_serve, initargs=(os.getpid(),))
     try:
         yield pool
     finally:
